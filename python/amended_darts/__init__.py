@@ -1,0 +1,1 @@
+"""Differentiable architecture search with the amended architectural gradient."""
