@@ -26,6 +26,12 @@ def _conv_weight(shape: Sequence[int]) -> nn.Parameter:
     return weight
 
 
+@torch.compiler.assume_constant_result
+def _allow_tf32() -> bool:
+    """PyTorch's setting for convolutions; a compiled graph keeps the one it was compiled under."""
+    return torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
+
+
 class _Mixed(nn.Module):
     """What ``MixedOp`` and ``MixedEdges`` share; ``edges`` is None where there is no edge axis."""
 
@@ -138,7 +144,7 @@ class _Mixed(nn.Module):
             self.eps,
             self.pool_norm,
             self.recompute,
-            torch.backends.cudnn.allow_tf32,
+            _allow_tf32(),
         )
         if self.training and self.running_mean.numel() > 0 and x.shape[0] > 0:
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Bad input is refused in one sentence that names the argument, by the compiled operators, their fakes and twins alike."""
+"""Bad input is refused in one sentence that names the argument, by compiled operators, fakes and twins alike."""
 
 from __future__ import annotations
 
@@ -147,5 +147,5 @@ def test_modules_name_weights_that_do_not_fit() -> None:
         MixedEdges(4, 2)(torch.randn(2, 4, 5, 5), torch.rand(3, 8))
     with pytest.raises(ValueError, match="no candidate 'sep_conv_9x9' here"):
         MixedOp(4).branch("sep_conv_9x9")
-    with pytest.raises(ValueError, match="edge must be in 0..1, got 2"):
+    with pytest.raises(ValueError, match=r"edge must be in 0\.\.1, got 2"):
         MixedEdges(4, 2).branch("none", 2)
