@@ -20,6 +20,11 @@ def output_size(x: Tensor, stride: int) -> tuple[int, int]:
     return (x.shape[2] + stride - 1) // stride, (x.shape[3] + stride - 1) // stride
 
 
+def accumulate_dtype(x: Tensor) -> torch.dtype:
+    """Type of weights, statistics and BN arguments: float64 with x of float64, otherwise float32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
@@ -35,9 +40,7 @@ def _require(condition: bool, message: str) -> None:
 
 def _check_x(x: Tensor, op: str) -> None:
     _require(x.dim() == 4, f"{op}: x must have 4 dimensions [N, C, H, W], got {_shape(x)}")
-    _require(
-        x.dtype in _DTYPES, f"{op}: x must be float32, float64, bfloat16 or float16, got {_name(x.dtype)}"
-    )
+    _require(x.dtype in _DTYPES, f"{op}: x must be float32, float64, bfloat16 or float16, got {_name(x.dtype)}")
 
 
 def check_mixed_op(
@@ -90,7 +93,7 @@ def check_mixed_edges(
         f"{op}: weights must be [E, K] or, one row per sample, [E, N, K] with N = {x.shape[0]} and "
         f"K = {count} candidates, got {_shape(weights)}",
     )
-    accumulate = torch.float64 if x.dtype == torch.float64 else torch.float32
+    accumulate = accumulate_dtype(x)
     edges, channels = weights.shape[0], x.shape[1]
 
     expected = [shape for candidate in table for shape in candidate.param_shapes(channels, stride)] * edges
@@ -100,9 +103,7 @@ def check_mixed_edges(
         f"got {len(params)}",
     )
     for i, (param, shape) in enumerate(zip(params, expected, strict=True)):
-        _require(
-            tuple(param.shape) == shape, f"{op}: params[{i}] must be {list(shape)}, got {_shape(param)}"
-        )
+        _require(tuple(param.shape) == shape, f"{op}: params[{i}] must be {list(shape)}, got {_shape(param)}")
         _require(
             param.dtype == x.dtype,
             f"{op}: params[{i}] must have the dtype of x ({_name(x.dtype)}), got {_name(param.dtype)}",

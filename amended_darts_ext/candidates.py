@@ -94,5 +94,7 @@ def find_candidates(names: Sequence[str], op: str = "mixed_edges") -> list[Candi
         raise RuntimeError(f"{op}: candidates must name at least one operation, got an empty list")
     for name in names:
         if name not in CANDIDATES:
-            raise RuntimeError(f"{op}: unknown candidate '{name}' in candidates; expected one of {', '.join(CANDIDATES)}")
+            raise RuntimeError(
+                f"{op}: unknown candidate '{name}' in candidates; expected one of {', '.join(CANDIDATES)}"
+            )
     return [CANDIDATES[name] for name in names]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
+from ._checks import accumulate_dtype
 from .candidates import CANDIDATES, DARTS, Candidate
 
 __all__ = ["Branch", "MixedEdges", "MixedOp"]
@@ -54,7 +55,9 @@ class _Mixed(nn.Module):
         self.channels, self.stride = channels, stride
         self.implementation, self.recompute = implementation, recompute
         self.pool_norm, self.eps, self.momentum = pool_norm, eps, momentum
-        self.candidates = tuple(c if isinstance(c, str) else getattr(c, "__name__", type(c).__name__) for c in candidates)
+        self.candidates = tuple(
+            c if isinstance(c, str) else getattr(c, "__name__", type(c).__name__) for c in candidates
+        )
         self._named = tuple(k for k, c in enumerate(candidates) if isinstance(c, str))
         self._names = tuple(c for c in candidates if isinstance(c, str))
         unknown = [name for name in self._names if name not in CANDIDATES]
@@ -124,7 +127,7 @@ class _Mixed(nn.Module):
         mixed_edges = torch.ops.amended_darts.mixed_edges if fused else reference.mixed_edges
         outputs, mean, var, _ = mixed_edges(
             x,
-            weights.to(torch.float64 if x.dtype == torch.float64 else torch.float32),
+            weights.to(accumulate_dtype(x)),
             self.convolution_weights(),
             self._names,
             self.stride,
@@ -277,9 +280,11 @@ class Branch(nn.Module):
         if name not in mixed._names:
             raise ValueError(f"no candidate '{name}' here; expected one of {', '.join(mixed._names)}")
         self.candidate = CANDIDATES[name]
-        self.params = nn.ParameterList(mixed._per_edge(mixed.params)[edge].get_submodule(name).parameters()) if (
-            self.candidate.param_shapes(mixed.channels, mixed.stride)
-        ) else nn.ParameterList()
+        self.params = (
+            nn.ParameterList(mixed._per_edge(mixed.params)[edge].get_submodule(name).parameters())
+            if (self.candidate.param_shapes(mixed.channels, mixed.stride))
+            else nn.ParameterList()
+        )
         self.train(mixed.training)
         # In a tuple, so that the owner does not become a submodule of its own branch.
         self._owner, self._edge = (mixed,), edge

@@ -65,7 +65,7 @@ class SearchConfig:
     alpha_weight_decay: float = option(1e-3, "weight decay (L2) of α", "", "alpha")
     alpha_beta1: float = option(0.5, "Adam's decay rate of the mean gradient of α", "", "alpha")
     alpha_beta2: float = option(0.999, "Adam's decay rate of the mean squared gradient of α", "", "alpha")
-    alpha_start_epoch: int = option(0, "first epoch in which α moves; w alone learns before it", "epoch, from 0", "alpha")
+    alpha_start_epoch: int = option(0, "epochs at the start in which w alone learns and α stays", "epochs", "alpha")
 
     out: str = option("runs/search", "folder for everything the search writes", group="run")
     seed: int = option(0, "seed of the data halves, their order, the augmentation and all initial values", "", "run")
@@ -169,7 +169,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("alpha_weight_decay", lambda v: v >= 0, "0 or more"),
     ("alpha_beta1", lambda v: 0 <= v < 1, "a number from 0 to below 1"),
     ("alpha_beta2", lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    ("alpha_start_epoch", lambda v: v >= 0, "an epoch, 0 or later"),
+    ("alpha_start_epoch", lambda v: v >= 0, "a number of epochs, 0 or more"),
     ("seed", lambda v: 0 <= v < 2**63, "an integer from 0 to below 2^63"),
     ("checkpoint_every", lambda v: v >= 0, "a number of steps, 0 or more"),
 )
