@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the run failed; 2 wrong usage or input; 130 interrupted af
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(stopped, stopped.exit_code)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
+    except ImportError as error:  # the compiled library is missing or does not fit the installed torch
+        return _say(error, 1)
     except BrokenPipeError:  # the reader of our output left, as head does
         sys.stderr.close()
         return 1
@@ -72,4 +75,10 @@ def _say(message: object, code: int) -> int:
 
 
 def _usage_error(message: str) -> str:
-    return message
+    """The parser's message with the option named as it is typed, in this project's wording."""
+    message = re.sub(r'^Parser key "([\w.]+)":', lambda key: f"--{key[1].replace('_', '-')}:", message)
+    message = re.sub(r"Expected an? <class '(\w+)'>\. Got value: ", r"expected \1, got ", message)
+    optional = r"Does not validate against any of the Union subtypes.*?<class '(\w+)'>.*Given value: "
+    message = re.sub(optional, r"expected \1, got ", message, flags=re.DOTALL)
+    message = re.sub(r"^Subcommand '(\w+)' does not accept option ", r"\1 has no option ", message)
+    return message.rstrip(". ")
