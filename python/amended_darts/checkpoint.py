@@ -71,7 +71,7 @@ def check_same_search(path: Path, state: dict[str, Any], config: SearchConfig, f
         then = ", ".join(f"{flag(name)} {saved[name]}" for name in different)
         now = ", ".join(f"{flag(name)} {asked[name]}" for name in different)
         raise InputError(
-            f"{path}: this search was started with {then}, got {now} (--config {path.parent / 'config.json'} repeats it)"
+            f"{path}: this search was started with {then}, got {now} (its options: --config {path.parent}/config.json)"
         )
     for name, value in facts.items():
         if state["data"].get(name) != value:

@@ -30,13 +30,17 @@ class SearchConfig:
     """
 
     data: str = option("digits", "data set: digits, cifar10, cifar100 or imagefolder", group="data")
-    root: str | None = option(None, "folder of the data set; digits comes with scikit-learn and needs none", group="data")
+    root: str | None = option(
+        None, "folder of the data set; digits comes with scikit-learn and needs none", group="data"
+    )
     image_size: int = option(32, "imagefolder: images are scaled and cropped to this square", "pixels", "data")
     train_portion: float = option(
         0.5, "share of the training images that the network weights learn from; α learns from the rest", "0..1", "data"
     )
     batch_size: int = option(64, "images per step, for w and for α alike", "images", "data")
-    workers: int = option(0, "imagefolder: processes that decode images; 0 decodes in the search itself", "processes", "data")
+    workers: int = option(
+        0, "imagefolder: processes that decode images; 0 decodes in the search itself", "processes", "data"
+    )
 
     space: str = option("darts", "search space (amended-darts info lists them)", group="space")
     cells: int | None = option(None, "depth of the super-network; the space's own by default", "cells", "space")
@@ -47,7 +51,9 @@ class SearchConfig:
     lr_min: float = option(0.001, "learning rate of w at the end", "", "weights")
     momentum: float = option(0.9, "momentum of SGD on w", "", "weights")
     weight_decay: float = option(3e-4, "weight decay (L2) of w", "", "weights")
-    clip: float = option(5.0, "largest norm of the gradient of w; longer ones are shortened to it", "L2 norm", "weights")
+    clip: float = option(
+        5.0, "largest norm of the gradient of w; longer ones are shortened to it", "L2 norm", "weights"
+    )
 
     estimator: str = option("amended", "gradient of α: " + " or ".join(ESTIMATORS), group="alpha")
     rho: float | None = option(
@@ -69,7 +75,9 @@ class SearchConfig:
 
     out: str = option("runs/search", "folder for everything the search writes", group="run")
     seed: int = option(0, "seed of the data halves, their order, the augmentation and all initial values", "", "run")
-    device: str = option("auto", "where to compute: auto (cuda where there is a GPU), cpu, cuda, cuda:1, ...", group="run")
+    device: str = option(
+        "auto", "where to compute: auto (cuda where there is a GPU), cpu, cuda, cuda:1, ...", group="run"
+    )
     implementation: str = option(
         "fused", "mixed operations: fused (compiled) or reference (plain PyTorch, for comparison)", group="run"
     )
@@ -79,7 +87,9 @@ class SearchConfig:
     checkpoint_every: int = option(
         0, "save a checkpoint every so many steps, besides the one after each epoch; 0 for none", "steps", "run"
     )
-    resume: bool = option(False, "continue from the checkpoint in --out; starts at the beginning where there is none", group="run")
+    resume: bool = option(
+        False, "continue from the checkpoint in --out; starts at the beginning where there is none", group="run"
+    )
     overwrite: bool = option(False, "start anew in an --out that already holds a search", group="run")
 
     def resolved(self) -> SearchConfig:
@@ -89,9 +99,7 @@ class SearchConfig:
         self._check_types()
         for name, choices in (("estimator", tuple(ESTIMATORS)), ("implementation", IMPLEMENTATIONS)):
             if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{flag(name)}: expected one of {', '.join(choices)}, got '{getattr(self, name)}'"
-                )
+                raise InputError(f"{flag(name)}: expected one of {', '.join(choices)}, got '{getattr(self, name)}'")
         for name, good, expected in _RANGES:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and good(value)):
@@ -115,9 +123,7 @@ class SearchConfig:
 
     def estimator_settings(self) -> dict[str, float]:
         """The keyword arguments that the estimator is called with."""
-        return {
-            name: value for name in ESTIMATORS[self.estimator] if (value := getattr(self, name)) is not None
-        }
+        return {name: value for name in ESTIMATORS[self.estimator] if (value := getattr(self, name)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to ``config.json``."""

@@ -81,9 +81,7 @@ def read_json(path: Path, option: str) -> Any:
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected JSON text in UTF-8, got other bytes") from None
     except OSError as error:
-        raise InputError(
-            f"{option}: expected a JSON file, cannot read {path} ({error.strerror or error})"
-        ) from None
+        raise InputError(f"{option}: expected a JSON file, cannot read {path} ({error.strerror or error})") from None
     return parse_json(text, str(path))
 
 
@@ -112,5 +110,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> Any:
     raise ValueError(f"expected finite numbers, got {name}")
-
-

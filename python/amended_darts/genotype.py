@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Genotype:
-    """A found architecture. ``cells``: normal and reduction where cells share, otherwise one per cell of the network."""
+    """A found architecture. ``cells``: normal and reduction where cells share, else one per cell of the network."""
 
     space: str
     cells: tuple[Cell, ...]
@@ -189,15 +189,17 @@ class _Reader:
         """Against the space that the file names."""
         groups = space.groups(len(genotype.cells))
         if len(genotype.cells) != len(groups):
-            count = f"{len(genotype.cells)}"
-            raise self.fail("$.cells", f"{len(groups)} cells for the space {space.name}", count)
+            found = f"{len(genotype.cells)}"
+            raise self.fail("$.cells", f"{len(groups)} cells for the space {space.name}", found)
         for index, (cell, group) in enumerate(zip(genotype.cells, groups, strict=True)):
             path = f"$.cells[{index}]"
             if cell.reduction != group.reduction:
-                raise self.fail(f"{path}.reduction", json.dumps(group.reduction) + f" in {space.name}", _show(cell.reduction))
+                raise self.fail(
+                    f"{path}.reduction", json.dumps(group.reduction) + f" in {space.name}", _show(cell.reduction)
+                )
             if cell.nodes != space.nodes:
                 raise self.fail(f"{path}.edges", f"{space.nodes} nodes for {space.name}", f"{cell.nodes}")
-            for node, count in Counter(edge.node for edge in cell.edges).items():
+            for node, count in sorted(Counter(edge.node for edge in cell.edges).items()):
                 if count != min(space.kept, node):
                     raise self.fail(f"{path}.edges", f"{space.kept} edges into node {node}", f"{count}")
             allowed = dict(zip(space.edges, group.candidates, strict=True))

@@ -94,7 +94,9 @@ def _begin(state: SearchState) -> None:
         if config.resume:
             state.load()
         elif not config.overwrite:
-            raise InputError(f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it")
+            raise InputError(
+                f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it"
+            )
     state.history.write()
     write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
     if state.total_step == 0:
@@ -127,9 +129,7 @@ def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progre
         train, val = next(batches)
         measured: dict[str, Tensor] = {}
         if val is not None:
-            measured = alpha_step(
-                network, architecture, state.alpha_optimizer, train, val, config.estimator, settings
-            )
+            measured = alpha_step(network, architecture, state.alpha_optimizer, train, val, config.estimator, settings)
             _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
         measured |= weight_step(network, architecture, state.weight_optimizer, train, config.clip)
         _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))

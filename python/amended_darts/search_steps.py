@@ -65,7 +65,7 @@ def alpha_step(
 def weight_step(
     network: nn.Module, architecture: Architecture, optimizer: torch.optim.Optimizer, train: Batch, clip: float
 ) -> dict[str, Tensor]:
-    """One SGD step on w with the current α held fixed. Returns train_loss, train_accuracy and gradient_norm (unclipped)."""
+    """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped)."""
     with torch.no_grad():
         weights = architecture.weights()
     logits = network(train[0], weights)

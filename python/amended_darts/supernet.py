@@ -8,14 +8,15 @@ one ``MixedEdges`` call. The network holds no α.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from amended_darts_ext import MixedEdges
 from torch import Tensor, nn
 
 from amended_darts.errors import InputError
 from amended_darts.spaces import INPUTS, Candidates, Group, Space
+from amended_darts_ext import MixedEdges
 
 
 class FactorizedReduce(nn.Module):
@@ -57,7 +58,7 @@ class StateEdges(nn.Module):
     """
 
     def __init__(
-        self, channels: int, rows: list[int], nodes: list[int], candidates: Candidates, stride: int, **mixed: object
+        self, channels: int, rows: list[int], nodes: list[int], candidates: Candidates, stride: int, **mixed: Any
     ) -> None:
         super().__init__()
         self.nodes = nodes
@@ -81,7 +82,7 @@ class Cell(nn.Module):
         channels_last: int,
         channels: int,
         halved_before: bool,
-        **mixed: object,
+        **mixed: Any,
     ) -> None:
         super().__init__()
         self.nodes = space.nodes
@@ -143,7 +144,7 @@ class SuperNet(nn.Module):
         *,
         cells: int | None = None,
         channels: int | None = None,
-        **mixed: object,
+        **mixed: Any,
     ) -> None:
         super().__init__()
         cells = space.cells if cells is None else cells

@@ -14,7 +14,10 @@ def add_arguments(parser: Any) -> None:
     """The genotype file and where the picture goes."""
     parser.add_argument("genotype", type=str, help="a genotype.json")
     parser.add_argument(
-        "--out", type=str | None, default=None, help="picture to write, .svg, .png or .pdf; cells.svg beside the genotype by default"
+        "--out",
+        type=str | None,
+        default=None,
+        help="picture to write, .svg, .png or .pdf; cells.svg beside the genotype by default",
     )
 
 

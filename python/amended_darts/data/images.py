@@ -61,7 +61,7 @@ class FileImages:
             generator=torch.Generator(),
         )
         for decoded in loader:
-            for index, pixels in decoded:
+            for _, pixels in decoded:
                 if isinstance(pixels, str):
                     raise InputError(pixels)
             indices = torch.tensor([index for index, _ in decoded])

@@ -79,7 +79,9 @@ class Stream:
     def _chosen(self, step: int) -> Iterator[Tensor]:
         number, position = divmod(step, self.steps_per_pass)
         while True:
-            order = self.indices[torch.randperm(len(self.indices), generator=generator(self.seed, self.purposes[0], number))]
+            order = self.indices[
+                torch.randperm(len(self.indices), generator=generator(self.seed, self.purposes[0], number))
+            ]
             for first in range(position * self.batch_size, self.steps_per_pass * self.batch_size, self.batch_size):
                 yield order[first : first + self.batch_size]
             number, position = number + 1, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from amended_darts.files import replacing
 from amended_darts.genotype import Genotype
 
 UNIT = 0.34  # inches: height of a box
-STEP = 0.95  # inches between columns
+STEP = 1.12  # inches between columns
+HALF = 0.3, 0.4  # inches: half the width of a box (even columns) and of a label (odd columns)
 MARGIN = 0.45  # inches
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -91,19 +93,19 @@ def _draw(axes: Any, layout: Layout, height: float) -> None:
     from matplotlib.path import Path as Curve
 
     top = max(point.y + point.height / 2 for point in layout.points)
-    places = [
-        (MARGIN + point.column * STEP, height - 0.4 - (top - point.y) * UNIT) for point in layout.points
-    ]
-    half = 0.3  # half the width of a state's box
+    places = [(MARGIN + point.column * STEP, height - 0.4 - (top - point.y) * UNIT) for point in layout.points]
+    half = HALF[0]
     for route in layout.routes:
-        stops = [places[index] for index in route.points]
-        stops[0] = stops[0][0] + half, stops[0][1]
-        stops[-1] = stops[-1][0] - half, stops[-1][1]
-        vertices, codes = [stops[0]], [Curve.MOVETO]
-        for (x0, y0), (x1, y1) in zip(stops, stops[1:], strict=False):
+        vertices: list[tuple[float, float]] = []
+        codes: list[Any] = []
+        for one, other in pairwise(route.points):
+            # Level beside boxes and labels, rising and falling in the gaps between columns: nothing is run over.
+            (x0, y0), (x1, y1) = places[one], places[other]
+            x0 += HALF[layout.points[one].column % 2]
+            x1 -= HALF[layout.points[other].column % 2]
             middle = (x0 + x1) / 2
-            vertices += [(middle, y0), (middle, y1), (x1, y1)]
-            codes += [Curve.CURVE4] * 3
+            vertices += [(x0, y0), (middle, y0), (middle, y1), (x1, y1)]
+            codes += [Curve.LINETO if codes else Curve.MOVETO, *[Curve.CURVE4] * 3]
         colour = "#c4c4c4" if route.op is None else _colour(route.op)
         axes.add_patch(
             FancyArrowPatch(
@@ -149,5 +151,3 @@ def _draw(axes: Any, layout: Layout, height: float) -> None:
 
 def _colour(op: str) -> str:
     return COLOURS.get(op.partition("_")[0], "#333333")
-
-

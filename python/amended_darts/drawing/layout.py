@@ -1,7 +1,7 @@
 """Where the boxes and labels of a cell's picture go.
 
-A layered drawing after Sugiyama, Tagawa and Toda (1981): states in columns, every edge passing through one point in each
-column between, its label being such a point, so that labels have places of their own and never overlap. Points are
+A layered drawing after Sugiyama, Tagawa and Toda (1981): states in columns, every edge passing one point in each column
+between; its label is such a point, so that labels have places of their own and never overlap. Points are
 ordered within columns for few crossings, then moved up and down, keeping their order and distances, until edges are
 nearly straight.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from amended_darts.genotype import Cell
 from amended_darts.spaces import INPUTS
@@ -58,7 +59,7 @@ class Layout:
     def _pieces(self) -> dict[int, list[tuple[int, int]]]:
         pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for route in self.routes:
-            for one, other in zip(route.points, route.points[1:], strict=False):
+            for one, other in pairwise(route.points):
                 pieces[self.points[one].column].append((one, other))
         return pieces
 
@@ -127,8 +128,8 @@ def _order(layout: Layout) -> None:
     pieces = layout._pieces()
     before: dict[int, list[int]] = defaultdict(list)
     after: dict[int, list[int]] = defaultdict(list)
-    for column in pieces.values():
-        for one, other in column:
+    for ends in pieces.values():
+        for one, other in ends:
             after[one].append(other)
             before[other].append(one)
     shuffle = random.Random(0)
@@ -148,7 +149,7 @@ def _order(layout: Layout) -> None:
                     else float(ranks[index])
                     for index in column
                 }
-                column.sort(key=lambda index: (middle[index], ranks[index]))  # noqa: B023 - used at once
+                column.sort(key=lambda index: (middle[index], ranks[index]))
                 ranks.update((index, rank) for rank, index in enumerate(column))
         count = _swap(columns, pieces, ranks)
         if best is None or count < best[0]:
@@ -184,7 +185,7 @@ def _straighten(layout: Layout) -> None:
     points, columns = layout.points, _columns(layout.points)
     near: dict[int, list[int]] = defaultdict(list)
     for route in layout.routes:
-        for one, other in zip(route.points, route.points[1:], strict=False):
+        for one, other in pairwise(route.points):
             # Bends pull more than boxes do: long edges should run straight.
             weight = 1 + (points[one].kind == "bend") + (points[other].kind == "bend")
             near[one] += [other] * weight
@@ -200,7 +201,7 @@ def _straighten(layout: Layout) -> None:
 def _place(points: list[Point], column: list[int], wanted: list[float]) -> None:
     """The heights nearest to ``wanted`` (least squares) that keep the distances: pooling of adjacent violators."""
     offsets = [0.0]
-    for upper, lower in zip(column, column[1:], strict=False):
+    for upper, lower in pairwise(column):
         offsets.append(offsets[-1] + (points[upper].height + points[lower].height) / 2 + 0.25)
     pools: list[list[float]] = []  # [sum, count]: means must fall from top to bottom
     for target, offset in zip(wanted, offsets, strict=True):
