@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from amended_darts.config import SearchConfig
 
 
@@ -24,10 +23,17 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., SearchConfig]:
-    """A search that takes about a second: two cells with two operators per edge, 11 steps an epoch."""
+    """A search that takes about a second: one cell with two operators per edge, 11 steps an epoch."""
 
     def make(**settings: object) -> SearchConfig:
-        defaults = {"space": "s2", "cells": 2, "channels": 2, "epochs": 2, "out": str(tmp_path / "run"), "alpha_lr": 0.05}
+        defaults = {
+            "space": "s2",
+            "cells": 1,
+            "channels": 2,
+            "epochs": 2,
+            "out": str(tmp_path / "run"),
+            "alpha_lr": 0.05,
+        }
         return SearchConfig(**{**defaults, **settings})
 
     return make

@@ -93,7 +93,9 @@ class Cell(nn.Module):
 class PlainDarts(nn.Module):
     def __init__(self, names, classes, in_channels, cells, channels, nodes=4):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, 3 * channels, 3, 1, 1, bias=False), nn.BatchNorm2d(3 * channels))
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, 3 * channels, 3, 1, 1, bias=False), nn.BatchNorm2d(3 * channels)
+        )
         self.reductions = (cells // 3, 2 * cells // 3)
         self.cells = nn.ModuleList()
         before_last, last, reduced = 3 * channels, 3 * channels, False

@@ -7,12 +7,11 @@ import copy
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype, derive
 from amended_darts.spaces import OPERATORS, find_space
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 KEPT = [name for name in OPERATORS if name != "none"]
 
@@ -64,9 +63,7 @@ def test_softmax_rule(seed):
     for cell, rows, group in zip(found.cells, weights, space.groups(8), strict=True):
         for node in range(2, 6):
             kept = [edge for edge in cell.edges if edge.node == node]
-            best = {
-                source: max(rows[space.edges.index((node, source))][1:]) for source in range(node)
-            }
+            best = {source: max(rows[space.edges.index((node, source))][1:]) for source in range(node)}
             assert [edge.input for edge in kept] == sorted(sorted(best, key=best.__getitem__)[-2:])
             for edge in kept:
                 row = rows[space.edges.index((node, edge.input))]
@@ -109,9 +106,11 @@ FAULTS = {
         lambda g: g["cells"][0]["edges"][1].update(input=0) or g
     ),
     "$.cells[0].edges: expected an edge into every node up to 5, got none into 2": (
-        lambda g: [g["cells"][0]["edges"].pop(0) for _ in range(2)] and [
-            g["cells"][0]["edges"].extend([{"node": 5, "input": 2 + i, "op": "skip_connect"} for i in range(2)])
-        ] and g
+        lambda g: (
+            [g["cells"][0]["edges"].pop(0) for _ in range(2)]
+            and [g["cells"][0]["edges"].extend([{"node": 5, "input": 2 + i, "op": "skip_connect"} for i in range(2)])]
+            and g
+        )
     ),
     "$.cells[0].edges: expected 2 edges into node 5, got 1": lambda g: g["cells"][0]["edges"].pop() and g,
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from amended_darts.errors import InputError
+from amended_darts.spaces import OPERATORS, SPACES, Space, find_space, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amended_darts.errors import InputError
-from amended_darts.spaces import OPERATORS, SPACES, Space, find_space, uniform
 from amended_darts_ext import CANDIDATES, DARTS
 
 
@@ -37,7 +37,7 @@ def test_size_counts_what_enumeration_counts(counts):
 
 
 def test_operators_are_those_of_the_library():
-    assert OPERATORS == tuple(CANDIDATES)
+    assert tuple(CANDIDATES) == OPERATORS
     assert find_space("darts8").normal[0] == tuple(DARTS)
     assert find_space("darts").normal[0] == tuple(DARTS)[1:]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_darts import PlainDarts
-
 from amended_darts.architecture import Architecture
 from amended_darts.errors import InputError
 from amended_darts.spaces import Space, find_space
 from amended_darts.supernet import SuperNet
+from plain_darts import PlainDarts
 
 SIZES = {"classes": 5, "in_channels": 3, "cells": 4, "channels": 3}
 
@@ -76,7 +75,9 @@ def test_reference_is_the_plain_darts_network(name, size):
     """Same logits, same gradients of α, same gradients of x; in evaluation too, after a training pass."""
     space = find_space(name)
     ours, _ = pair(space)
-    plain = PlainDarts(space.normal[0], SIZES["classes"], SIZES["in_channels"], SIZES["cells"], SIZES["channels"]).double()
+    plain = PlainDarts(
+        space.normal[0], SIZES["classes"], SIZES["in_channels"], SIZES["cells"], SIZES["channels"]
+    ).double()
     copy_weights(ours, plain)
     assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in plain.parameters())
     architecture = Architecture(space, SIZES["cells"]).double()
@@ -117,9 +118,7 @@ def test_fused_is_reference(name, training):
     fused.load_state_dict(reference.state_dict())
     reference.train(training)
     fused.train(training)
-    agree(
-        loss_and_gradients(fused, architecture, x, labels), loss_and_gradients(reference, architecture, x, labels)
-    )
+    agree(loss_and_gradients(fused, architecture, x, labels), loss_and_gradients(reference, architecture, x, labels))
     agree(*([value.double() for value in network.state_dict().values()] for network in (fused, reference)))
 
 
