@@ -59,11 +59,12 @@ def build_parser() -> tuple[Any, dict[str, ModuleType]]:
         description="Architecture search with the amended architectural gradient (arXiv 1910.11831).",
         version=amended_darts.__version__,
         exit_on_error=False,
+        allow_abbrev=False,
     )
     subcommands = parser.add_subcommands(dest="command")
     modules = {name: importlib.import_module(f"amended_darts.commands.{name}") for name in COMMANDS}
     for name, module in modules.items():
-        subparser = ArgumentParser(description=module.HELP, exit_on_error=False)
+        subparser = ArgumentParser(description=module.HELP, exit_on_error=False, allow_abbrev=False)
         module.add_arguments(subparser)
         subcommands.add_subcommand(name, subparser, help=module.HELP)
     return parser, modules

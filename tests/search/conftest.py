@@ -1,4 +1,4 @@
-"""Shared by the tests of the search package: one thread (the networks are tiny), tiny searches, both implementations."""
+"""Shared by the tests of the search package: one thread (the networks are tiny) and tiny searches."""
 
 from __future__ import annotations
 

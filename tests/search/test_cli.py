@@ -18,6 +18,11 @@ from conftest import ENVIRONMENT
 TINY = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "1"]
 
 
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def fails(capsys, code, told, *arguments):
     assert cli.main(arguments) == code
     captured = capsys.readouterr()
@@ -121,8 +126,8 @@ def test_help_explains_every_option(capsys):
 def test_info(capsys):
     assert cli.main(["info"]) == 0
     told = capsys.readouterr().out
-    assert f"darts: {(180 * 7**8) ** 2:,}" in told
-    assert "s2: 1.9e93, 94 digits" in told
+    assert f"darts: {(180 * 7**8) ** 2:,} = 1.1e+18 " in told
+    assert f"s2: {(180 * 2**8) ** 20:,} = 1.9e+93 " in told
     for name in ("torch", "digits", "imagefolder", "amended", "first_order"):
         assert name in told
 

@@ -1,4 +1,4 @@
-"""Cell pictures: every box and label has room of its own, edges do not cross needlessly, equal cells give equal files."""
+"""Cell pictures: every box and label has room of its own, few edges cross, equal cells give equal files."""
 
 from __future__ import annotations
 

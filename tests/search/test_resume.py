@@ -1,4 +1,4 @@
-"""A search that is interrupted, killed or refused: what is on disk afterwards resumes to the uninterrupted run's bits."""
+"""A search that is interrupted, killed or refused: what is on disk then resumes to the uninterrupted run's bits."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import importlib.util
 import platform
 import subprocess
 import sys
+from decimal import Decimal
 from typing import Any
 
 from amended_darts.config import SearchConfig
@@ -61,5 +62,4 @@ def _sources() -> list[str]:
 
 
 def _count(size: int) -> str:
-    digits = str(size)
-    return f"{size:,}" if len(digits) <= 21 else f"{digits[0]}.{digits[1]}e{len(digits) - 1}, {len(digits)} digits"
+    return f"{size:,} = {Decimal(size):.1e}"
