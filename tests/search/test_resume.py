@@ -16,9 +16,17 @@ import pytest
 import torch
 from amended_darts import search_loop
 from amended_darts.checkpoint import load_checkpoint
+from amended_darts.config import SearchConfig
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.search_loop import search
 from conftest import COMMAND, ENVIRONMENT
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch):
+    """They take longer than these searches, and test_search.py looks at them."""
+    monkeypatch.setattr(search_loop, "_draw", lambda *arguments: None)
+
 
 CLOCKS = ("seconds", "peak_memory_bytes")
 
@@ -48,8 +56,6 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The run that nothing interrupts (its settings: those of the fixture ``tiny``)."""
-    from amended_darts.config import SearchConfig
-
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("whole") / "run"
     search(SearchConfig(space="s2", cells=1, channels=2, epochs=2, out=str(out), alpha_lr=0.05))
@@ -184,19 +190,26 @@ def test_resume_where_there_is_nothing_starts_at_the_beginning(tiny, whole):
     assert same(results(tiny().out), whole)
 
 
-def test_a_finished_folder_is_not_run_over(tiny):
+def test_a_finished_folder_is_not_run_over(tiny, checkpoint):
     config = tiny(epochs=1)
-    search(config)
-    before = (Path(config.out) / "checkpoint.pt").read_bytes()
+    before = checkpoint.read_bytes()
     with pytest.raises(InputError, match=r"--out: .* already holds a search; pass --resume .* or --overwrite"):
         search(config)
-    assert (Path(config.out) / "checkpoint.pt").read_bytes() == before
+    assert checkpoint.read_bytes() == before
     search(tiny(epochs=1, overwrite=True))
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
+    search(SearchConfig(space="s2", cells=1, channels=2, epochs=1, out=str(out), alpha_lr=0.05))
+    return out
+
+
 @pytest.fixture
-def checkpoint(tiny):
-    search(tiny(epochs=1))
+def checkpoint(tiny, finished):
+    """Of a finished search of one epoch, in the folder of ``tiny``."""
+    shutil.copytree(finished, tiny().out)
     return Path(tiny().out) / "checkpoint.pt"
 
 
