@@ -8,17 +8,15 @@ from pathlib import Path
 import torch
 
 NAME = "libamended_darts.so"
-#: Where the compiled files are. Beside this file when installed; a source tree that shadows an installed package (Python
-#: started in the root of the repository, say) takes the installed one's.
+#: Where the compiled files are: beside this file when installed. A source tree that hides an installed package (Python
+#: was started in the root of the repository, say) takes the installed one's.
 FOLDER = Path(__file__).parent
 
 
 def _installed_folder() -> Path | None:
-    try:
-        folder = Path(str(importlib.metadata.distribution("amended-darts").locate_file("amended_darts_ext")))
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return folder if (folder / NAME).exists() else None
+    found = importlib.metadata.distributions(name="amended-darts")
+    folders = (Path(str(distribution.locate_file("amended_darts_ext"))) for distribution in found)
+    return next((folder for folder in folders if (folder / NAME).exists()), None)
 
 
 if not (FOLDER / NAME).exists():
@@ -34,7 +32,7 @@ def load() -> None:
     """
     if not PATH.exists():
         raise ImportError(
-            f"amended_darts_ext was not built: {NAME} is missing from {FOLDER}; install the project with `pip install .`"
+            f"amended_darts_ext was not built: {NAME} is missing from {FOLDER}; install it with `pip install .`"
         )
     try:
         torch.ops.load_library(str(PATH))

@@ -1,4 +1,4 @@
-"""``python -m amended_darts_ext.info``: what was built, for which torch, CUDA and architectures, and what is missing."""
+"""``python -m amended_darts_ext.info``: what was built, for which torch and CUDA, and why anything is missing."""
 
 from __future__ import annotations
 
