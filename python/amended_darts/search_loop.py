@@ -21,12 +21,12 @@ from amended_darts.extras import require
 from amended_darts.files import prepare_folder, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
-from amended_darts.metrics import FILE, finite, peak_memory
+from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
 from amended_darts.search_state import SearchState
 from amended_darts.search_steps import Batch, accuracy, alpha_step, weight_step
 
-OUTPUTS = ("genotype.json", "cells.svg", "alphas.png", FILE)
+RESULTS = ("genotype.json", "cells.svg", "alphas.png")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _begin(state: SearchState) -> None:
     state.history.write()
     write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
     if state.total_step == 0:
-        for name in OUTPUTS[:3]:  # of a search that is overwritten
+        for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)
         state.save()
 

@@ -242,9 +242,10 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-def flip_a_byte(path):
+def flip_bytes(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    for index in range(len(content) // 2, len(content) // 2 + 200):  # more than the padding between two parts
+        content[index] ^= 0xFF
     path.write_bytes(bytes(content))
 
 
@@ -281,7 +282,7 @@ def incomplete(path):
     [
         (truncate, "expected a whole checkpoint, got a truncated or foreign file"),
         (empty, "expected a whole checkpoint, got a truncated or foreign file"),
-        (flip_a_byte, "expected a whole checkpoint, "),
+        (flip_bytes, "expected a whole checkpoint, "),
         (other_tensors, "expected a checkpoint of amended-darts search, got another kind of file"),
         (code_inside, "expected a checkpoint of amended-darts search, got another kind of file"),
         (of_the_future, "expected a checkpoint of version 1, got version 99"),
@@ -333,6 +334,26 @@ def test_a_full_disk_keeps_the_checkpoint(tiny, checkpoint, monkeypatch):
         save_checkpoint(checkpoint, {"step": 1})
     assert checkpoint.read_bytes() == before
     assert sorted(path.name for path in checkpoint.parent.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_second_ctrl_c_breaks_off(tiny, monkeypatch, whole):
+    """At once, in the middle of a step; what was saved last resumes."""
+    original, calls = search_loop.weight_step, iter(range(100))
+
+    def twice(*arguments):
+        if next(calls) == 14:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search_loop, "weight_step", twice)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            search(tiny())
+    assert not isinstance(caught.value, Interrupted)
+    assert load_checkpoint(Path(tiny().out) / "checkpoint.pt")["step"] == 0
+    search(tiny(resume=True))
+    assert same(results(tiny().out), whole)
 
 
 def test_callers_generators_are_left_alone(tiny):

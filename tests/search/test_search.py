@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -64,6 +65,26 @@ def test_what_a_search_writes(tiny):
     assert (config["cells"], config["rho"], config["eta"]) == (1, 1.0, None)
     assert [tuple(group.shape) for group in result.weights] == [(14, 2)]
     assert (out / "alphas.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_progress_bar_on_terminals_alone(tiny, monkeypatch):
+    """It counts the steps of the whole run, those before a resume included."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    seen = []
+    for resume in (False, True):
+        screen = Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", screen)
+            search(tiny(resume=resume, estimator="first_order"))
+        seen.append(screen.getvalue())
+    assert "epoch 2/2" in seen[0]
+    assert "loss=" in seen[0]
+    assert "22/22" in seen[0]
+    assert "22/22" in seen[1]
 
 
 def test_alpha_waits_for_its_start(tiny):
