@@ -1,4 +1,4 @@
-"""What a call of ``mixed_edges`` must satisfy: the same sentences as csrc/mixed_op.cpp, for the twin and the fake kernel.
+"""What a call of ``mixed_edges`` must satisfy: csrc/mixed_op.cpp's own sentences, for the twin and the fake kernel.
 
 Every check raises RuntimeError, the type that the compiled operators raise.
 """

@@ -17,7 +17,8 @@ def load() -> None:
     """
     if not PATH.exists():
         raise ImportError(
-            f"amended_darts_ext was not built: {PATH.name} is missing from {PATH.parent}; install it with `pip install .`"
+            f"amended_darts_ext was not built: {PATH.name} is missing from {PATH.parent}; "
+            "install the project with `pip install .`"
         )
     try:
         torch.ops.load_library(str(PATH))

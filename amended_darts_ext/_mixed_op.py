@@ -138,9 +138,10 @@ def _mixed_edges_backward(ctx: Any, grad_y: Sequence[Tensor | None], *_: Any) ->
     params, rest = rest[: ctx.num_params], rest[ctx.num_params :]
     bn_weight, bn_bias, saved = (*rest[:2], rest[2:]) if ctx.affine else (None, None, rest)
     candidates, stride, eps, pool_norm, batch_stats, allow_tf32 = ctx.settings
-    needs: list[Any] = [None] * len(ctx.needs_input_grad)
+    gradients: list[Any] = [None] * len(ctx.needs_input_grad)
+    gradients[2] = [None] * len(params)
     if all(grad is None for grad in grad_y):
-        return tuple(needs)
+        return tuple(gradients)
     size = (x.shape[0], x.shape[1], *output_size(x, stride))
     wanted = ctx.needs_input_grad
     need_params = any(wanted[2]) if isinstance(wanted[2], (list, tuple)) else bool(wanted[2])
@@ -166,12 +167,12 @@ def _mixed_edges_backward(ctx: Any, grad_y: Sequence[Tensor | None], *_: Any) ->
         need_params,
         need_norm,
     )
-    gradients = needs
     if wanted[0]:
         gradients[0] = grad_x
     if wanted[1]:
         gradients[1] = grad_weights
-    gradients[2] = list(grad_params) if need_params else [None] * len(params)
+    if need_params:
+        gradients[2] = list(grad_params)
     if need_norm:
         gradients[7], gradients[8] = grad_bn_weight, grad_bn_bias
     return tuple(gradients)

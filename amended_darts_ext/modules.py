@@ -26,6 +26,12 @@ def _conv_weight(shape: Sequence[int]) -> nn.Parameter:
     return weight
 
 
+@torch.compiler.assume_constant_result
+def _allow_tf32() -> bool:
+    """PyTorch's setting for convolutions; a compiled graph keeps the one it was compiled under."""
+    return torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
+
+
 class _Mixed(nn.Module):
     """What ``MixedOp`` and ``MixedEdges`` share; ``edges`` is None where there is no edge axis."""
 
@@ -119,10 +125,10 @@ class _Mixed(nn.Module):
     def _named_sums(self, x: Tensor, weights: Tensor) -> list[Tensor]:
         if len(self._named) < len(self.candidates):
             weights = weights[..., list(self._named)]
-        stats = (None, None) if self.training else (self.running_mean, self.running_var)
-        norm_arguments = [
-            t.unsqueeze(0) if t is not None and t.dim() == 2 else t for t in (*stats, self.bn_weight, self.bn_bias)
-        ]
+        given = (None, None) if self.training else (self.running_mean, self.running_var)
+        running_mean, running_var, bn_weight, bn_bias = (
+            t.unsqueeze(0) if t is not None and t.dim() == 2 else t for t in (*given, self.bn_weight, self.bn_bias)
+        )
         fused = self.implementation == "fused"
         mixed_edges = torch.ops.amended_darts.mixed_edges if fused else reference.mixed_edges
         outputs, mean, var, _ = mixed_edges(
@@ -131,11 +137,14 @@ class _Mixed(nn.Module):
             self.convolution_weights(),
             self._names,
             self.stride,
-            *norm_arguments,
+            running_mean,
+            running_var,
+            bn_weight,
+            bn_bias,
             self.eps,
             self.pool_norm,
             self.recompute,
-            torch.backends.cudnn.allow_tf32,
+            _allow_tf32(),
         )
         if self.training and self.running_mean.numel() > 0 and x.shape[0] > 0:
             with torch.no_grad():
@@ -163,8 +172,8 @@ class MixedEdges(_Mixed):
         channels: C of x and of the outputs.
         edges: E.
         stride: 1 or 2.
-        candidates: K names of the candidate table, or factories ``(channels, stride) -> nn.Module`` that run as they are
-            and join the same sum; the order is that of ``weights``.
+        candidates: K names of the candidate table, or factories ``(channels, stride) -> nn.Module`` that run as they
+            are and join the same sum; the order is that of ``weights``.
         implementation: "fused" (the compiled operator) or "reference" (plain PyTorch).
         recompute: compute the branches again in backward instead of saving their outputs.
         affine: BatchNorm with learnable weight and bias.
@@ -287,22 +296,19 @@ class Branch(nn.Module):
         )
         self.train(mixed.training)
         # In a tuple, so that the owner does not become a submodule of its own branch.
-        self._owner, self._edge = (mixed,), edge
+        self._owner = (mixed,)
         before = mixed._table[: mixed._names.index(name)]
         first = sum(c.num_norms(mixed.stride, mixed.pool_norm) for c in before)
-        self._rows = slice(first, first + self.candidate.num_norms(mixed.stride, mixed.pool_norm))
-
-    def _norm_rows(self, t: Tensor | None) -> Tensor | None:
-        """This candidate's rows [B_k, C] of a BatchNorm argument: a view."""
-        return None if t is None else (t[self._edge] if t.dim() == 3 else t)[self._rows]
+        rows = slice(first, first + self.candidate.num_norms(mixed.stride, mixed.pool_norm))
+        # This candidate's rows [B_k, C] of a BatchNorm argument.
+        self._rows = rows if mixed.running_mean.dim() == 2 else (edge, rows)
 
     def forward(self, x: Tensor) -> Tensor:
         (owner,) = self._owner
-        mean, var = self._norm_rows(owner.running_mean), self._norm_rows(owner.running_var)
-        assert mean is not None and var is not None
-        stats = (None, None) if self.training else (mean, var)
-        affine = (self._norm_rows(owner.bn_weight), self._norm_rows(owner.bn_bias))
-        norms = reference.Norms(*stats, *affine, eps=owner.eps)
+        mean, var = owner.running_mean[self._rows], owner.running_var[self._rows]
+        weight, bias = (None if t is None else t[self._rows] for t in (owner.bn_weight, owner.bn_bias))
+        given = (None, None) if self.training else (mean, var)
+        norms = reference.Norms(given[0], given[1], weight, bias, owner.eps)
         out = reference.branch(self.candidate, x, list(self.params), norms, owner.stride, owner.pool_norm)
         if self.training and norms.mean:
             with torch.no_grad():

@@ -27,8 +27,8 @@ def mixed_op(
 ) -> Tensor:
     """The mixed operation of a DARTS super-network, Σ_k weights[k] · o_k(x).
 
-    Equivalent to ``sum(w * op(x) for w, op in zip(weights, ops))`` over the candidate modules of DARTS (Liu et al. 2018,
-    eq. 2), without keeping any branch for backward.
+    Equivalent to ``sum(w * op(x) for w, op in zip(weights, ops))`` over the candidate modules of DARTS (Liu et al.
+    2018, eq. 2), without keeping any branch for backward.
 
     Args:
         x: [N, C, H, W]; float32, float64, bfloat16 or float16; any strides.

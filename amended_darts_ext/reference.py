@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._checks import check_mixed_edges, check_mixed_op, output_size
+from ._checks import accumulate_dtype, check_mixed_edges, check_mixed_op, output_size
 from .candidates import Candidate
 
 __all__ = ["Norms", "branch", "mixed_edges", "mixed_op"]
@@ -46,21 +46,18 @@ class Norms:
 
     def __call__(self, x: Tensor) -> Tensor:
         row = len(self.mean)
-        training = self.running_mean is None
-        if training:
-            with torch.no_grad():
-                accurate = x if x.dtype == torch.float64 else x.float()
-                var, mean = torch.var_mean(accurate, dim=(0, 2, 3), correction=0)
-        else:
-            assert self.running_mean is not None and self.running_var is not None
-            mean, var = self.running_mean[row], self.running_var[row]
-        self.mean.append(mean)
-        self.var.append(var)
         weight = None if self.weight is None else self.weight[row]
         bias = None if self.bias is None else self.bias[row]
-        if training:
-            return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
-        return F.batch_norm(x, mean, var, weight, bias, training=False, eps=self.eps)
+        if self.running_mean is None or self.running_var is None:
+            with torch.no_grad():
+                var, mean = torch.var_mean(x.to(accumulate_dtype(x)), dim=(0, 2, 3), correction=0)
+            out = F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
+        else:
+            mean, var = self.running_mean[row], self.running_var[row]
+            out = F.batch_norm(x, mean, var, weight, bias, training=False, eps=self.eps)
+        self.mean.append(mean)
+        self.var.append(var)
+        return out
 
 
 def max_pool_3x3(x: Tensor, norm: Norms | None, stride: int) -> Tensor:
@@ -82,7 +79,9 @@ def factorized_reduce(x: Tensor, params: Sequence[Tensor], norm: Norms) -> Tenso
     """
     x = F.relu(x)
     shifted = F.pad(x[:, :, 1:, 1:], (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-    return norm(torch.cat([F.conv2d(x, params[0], stride=2), F.conv2d(shifted, params[1], stride=2)], 1))
+    images = zip((x, shifted), params, strict=True)
+    # One channel has an empty first half, which conv2d does not take.
+    return norm(torch.cat([F.conv2d(image, weight, stride=2) for image, weight in images if len(weight) > 0], 1))
 
 
 def depthwise_half(
@@ -158,7 +157,10 @@ def mixed_edges(
         return [out + zero for _ in range(edges)], stats, stats.clone(), []
     rest = list(params)
     for edge in range(edges):
-        norm = Norms(*(None if t is None else t[edge] for t in (running_mean, running_var, bn_weight, bn_bias)), eps)
+        mean, var, weight, bias = (
+            None if t is None else t[edge] for t in (running_mean, running_var, bn_weight, bn_bias)
+        )
+        norm = Norms(mean, var, weight, bias, eps)
         total: Tensor | None = None
         for k, candidate in enumerate(table):
             count = len(candidate.param_shapes(x.shape[1], stride))
@@ -166,13 +168,12 @@ def mixed_edges(
             if candidate.kind == "none":
                 continue
             out = branch(candidate, x, own, norm, stride, pool_norm)
-            weight = weights[edge, ..., k]
-            if weight.dim() == 1:
-                weight = weight.view(-1, 1, 1, 1)
-            term = weight * out
+            factor = weights[edge, ..., k]
+            term = (factor.view(-1, 1, 1, 1) if factor.dim() else factor) * out
             total = term if total is None else total + term
         if total is None:
-            total = (x.sum() + weights.sum()) * 0 + x.new_zeros(x.shape[0], x.shape[1], *output_size(x, stride))
+            zero = x.new_zeros(x.shape[0], x.shape[1], *output_size(x, stride))
+            total = weights.sum() * 0 + zero  # connected to weights alone: zeros even where x is not finite
         outputs.append(total.to(x.dtype))
         means += norm.mean
         variances += norm.var
@@ -199,8 +200,9 @@ def mixed_op(
 ) -> Tensor:
     """Twin of ``torch.ops.amended_darts.mixed_op``: the output of :func:`mixed_edges` with one edge."""
     check_mixed_op(x, weights, running_mean, running_var, bn_weight, bn_bias)
-    stats = [None if t is None else t.unsqueeze(0) for t in (running_mean, running_var, bn_weight, bn_bias)]
-    outputs, _, _, _ = mixed_edges(
-        x, weights.unsqueeze(0), params, candidates, stride, *stats, eps, pool_norm, recompute, allow_tf32
+    mean, var, weight, bias = (
+        None if t is None else t.unsqueeze(0) for t in (running_mean, running_var, bn_weight, bn_bias)
     )
+    settings = (eps, pool_norm, recompute, allow_tf32)
+    outputs, *_ = mixed_edges(x, weights.unsqueeze(0), params, candidates, stride, mean, var, weight, bias, *settings)
     return outputs[0]
