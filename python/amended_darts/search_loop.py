@@ -129,7 +129,12 @@ def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progre
         train, val = next(batches)
         measured: dict[str, Tensor] = {}
         if val is not None:
-            measured = alpha_step(network, architecture, state.alpha_optimizer, train, val, config.estimator, settings)
+            try:
+                measured = alpha_step(
+                    network, architecture, state.alpha_optimizer, train, val, config.estimator, settings
+                )
+            except FloatingPointError as error:
+                raise RunError(f"{error}, {_where(state)}") from None
             _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
         measured |= weight_step(network, architecture, state.weight_optimizer, train, config.clip)
         _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
@@ -146,9 +151,11 @@ def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -
     if bool(torch.isfinite(loss + gradient)):
         return
     name, value = ("loss", loss) if not bool(torch.isfinite(loss)) else ("norm of the gradient", gradient)
-    raise RunError(
-        f"the {name} of {of} is {float(value)} at {state.position(1)}; {state.checkpoint} holds the last good state"
-    )
+    raise RunError(f"the {name} of {of} is {float(value)}, {_where(state)}")
+
+
+def _where(state: SearchState) -> str:
+    return f"at {state.position(1)}; {state.checkpoint} holds the last good state"
 
 
 def _stop_or_save(state: SearchState, stop: StopRequest, due: bool) -> None:

@@ -88,7 +88,8 @@ def test_code_1_where_the_run_fails(command):
     failed = command("search", *TINY, "--out", "run", "--lr", "1e30", "--lr-min", "1e30", "--clip", "1e30")
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
-    assert " is nan at epoch 1 of 1, step " in failed.stderr or " is inf at epoch 1 of 1, step " in failed.stderr
+    assert ", at epoch 1 of 1, step " in failed.stderr
+    assert "run/checkpoint.pt holds the last good state" in failed.stderr
 
 
 def test_out_that_is_no_folder(command, tmp_path):
@@ -144,11 +145,7 @@ def test_missing_packages_are_named(tmp_path, missing, arguments, purpose):
     """With the package made impossible to import, in a process of its own."""
     script = (
         "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] == '{missing}':\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
+        f"sys.modules['{missing}'] = None\n"
         "from amended_darts.cli import main\n"
         f"sys.exit(main({arguments!r}))\n"
     )

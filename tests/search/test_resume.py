@@ -313,7 +313,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(search_loop, "weight_step", poisoned)
         with pytest.raises(
-            RunError, match=r"the loss of w is nan at epoch 2 of 2, step 4 of 11; .*checkpoint.pt holds"
+            RunError, match=r"the loss of w is nan, at epoch 2 of 2, step 4 of 11; .*checkpoint.pt holds"
         ):
             search(tiny())
     assert load_checkpoint(Path(tiny().out) / "checkpoint.pt")["epoch"] == 1

@@ -93,7 +93,7 @@ def test_alpha_waits_for_its_start(tiny):
     assert first["alpha_loss"] is None
     assert first["alpha_entropy"] == pytest.approx(math.log(2), abs=1e-5)
     assert second["alpha_loss"] > 0
-    assert second["second_ratio"] is None  # first order has no second term
+    assert second["second_ratio"] == 0  # first order has no second term
     assert second["alpha_entropy"] < first["alpha_entropy"]
 
 
