@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT / "build_tools"))
-from toolchain import Cuda, cmake_architectures, find_cuda, torch_dir, torch_version  # noqa: E402
+from toolchain import Cuda, check_compiler, cmake_architectures, find_cuda, torch_dir, torch_version  # noqa: E402
 
 
 def _cmake_arguments(cuda: Cuda, version: str, output: Path) -> list[str]:
@@ -67,6 +67,7 @@ class CMakeBuild(build_ext):
         output = Path(self.build_lib).resolve() / "amended_darts_ext"
         folder = Path(self.build_temp).resolve() / "cmake"
         folder.mkdir(parents=True, exist_ok=True)
+        check_compiler()
         cuda = find_cuda(os.environ.get("AMENDED_DARTS_CUDA", "auto"))
         arguments = _cmake_arguments(cuda, self.distribution.get_version(), output)
         jobs = os.environ.get("MAX_JOBS") or str(os.cpu_count() or 1)
@@ -79,8 +80,7 @@ class CMakeBuild(build_ext):
         except FileNotFoundError:
             raise SystemExit(f"building amended-darts needs {command[0]}: install it with pip") from None
         except subprocess.CalledProcessError as error:
-            hint = "; is a C++20 compiler (g++ 11 or newer) on PATH?" if step == "configuring" else ""
-            raise SystemExit(f"building amended-darts failed while {step}: CMake's messages are above{hint}") from error
+            raise SystemExit(f"building amended-darts failed while {step}: the messages are above") from error
 
 
 setup(

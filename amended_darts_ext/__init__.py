@@ -10,6 +10,8 @@ from .modules import Branch, MixedEdges, MixedOp
 from .ops import mixed_edges, mixed_op
 
 _library.load()
+if str(_library.FOLDER) not in __path__:
+    __path__.append(str(_library.FOLDER))  # _C lies beside the library
 _mixed_op.register()
 
 __all__ = ["CANDIDATES", "DARTS", "Branch", "MixedEdges", "MixedOp", "mixed_edges", "mixed_op", "reference"]

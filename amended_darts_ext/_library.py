@@ -1,12 +1,27 @@
-"""Loads the compiled library, which registers the operators with torch."""
+"""Finds and loads the compiled library, which registers the operators with torch."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import torch
 
-PATH = Path(__file__).with_name("libamended_darts.so")
+NAME = "libamended_darts.so"
+#: Where the compiled files are: beside this file when installed. A source tree that hides an installed package (Python
+#: was started in the root of the repository, say) takes the installed one's.
+FOLDER = Path(__file__).parent
+
+
+def _installed_folder() -> Path | None:
+    found = importlib.metadata.distributions(name="amended-darts")
+    folders = (Path(str(distribution.locate_file("amended_darts_ext"))) for distribution in found)
+    return next((folder for folder in folders if (folder / NAME).exists()), None)
+
+
+if not (FOLDER / NAME).exists():
+    FOLDER = _installed_folder() or FOLDER
+PATH = FOLDER / NAME
 
 
 def load() -> None:
@@ -17,8 +32,7 @@ def load() -> None:
     """
     if not PATH.exists():
         raise ImportError(
-            f"amended_darts_ext was not built: {PATH.name} is missing from {PATH.parent}; "
-            "install the project with `pip install .`"
+            f"amended_darts_ext was not built: {NAME} is missing from {FOLDER}; install it with `pip install .`"
         )
     try:
         torch.ops.load_library(str(PATH))

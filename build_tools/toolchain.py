@@ -29,6 +29,15 @@ def torch_version(folder: Path) -> str:
     return match.group(1) if match else "unknown"
 
 
+def check_compiler() -> None:
+    """Raises SystemExit where there is no C++ compiler."""
+    named = os.environ.get("CXX")
+    if named and shutil.which(named.split()[0]) is None:
+        raise SystemExit(f"CXX names the compiler '{named}', which is not there")
+    if not named and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise SystemExit("building amended-darts needs a C++20 compiler (g++ 11 or newer), and none is on PATH")
+
+
 @dataclass(frozen=True)
 class Cuda:
     """A CUDA toolkit, or the reason why there is none."""

@@ -16,7 +16,7 @@ py::dict build_info() {
   info["torch"] = BUILT_TORCH;
   info["compiler"] = BUILT_COMPILER;
   info["cuda"] = BUILT_CUDA;                              // empty: built without CUDA kernels
-  info["cuda_architectures"] = BUILT_ARCHITECTURES;       // CMake's list, e.g. 80-real;90
+  info["cuda_architectures"] = BUILT_ARCHITECTURES;       // CMake's list, e.g. 80-real, 90
   info["cuda_disabled_because"] = CUDA_DISABLED_BECAUSE;  // empty with CUDA
   return info;
 }
