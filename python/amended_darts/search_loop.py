@@ -52,7 +52,8 @@ def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | No
     """Searches, and writes config.json, metrics.jsonl, genotype.json, checkpoint.pt, cells.svg and alphas.png to
     ``config.out``.
 
-    On a CPU a run that was interrupted and resumed gives bit for bit what the uninterrupted run gives.
+    On a CPU a run that was interrupted and resumed gives bit for bit what the uninterrupted run gives, on the same kind
+    of machine with as many threads (PyTorch's own convolutions depend on both).
 
     Args:
         config: what to search, where and how.

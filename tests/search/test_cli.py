@@ -13,7 +13,8 @@ from amended_darts.commands import COMMANDS
 from amended_darts.config import SearchConfig, flag
 from amended_darts.genotype import derive
 from amended_darts.spaces import find_space
-from conftest import ENVIRONMENT
+
+from .processes import ENVIRONMENT
 
 TINY = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "1"]
 
@@ -62,26 +63,30 @@ def test_config_files(tmp_path, capsys):
     fails(capsys, 2, "Problems parsing config: ", "search", "--config", str(broken))
 
 
-def test_search_draw_and_repeat(command, tmp_path):
+def test_search_in_a_process_of_its_own(command):
     done = command("search", *TINY, "--out", "run")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar where no terminal is
     assert done.stdout.startswith("epoch 1/1: train loss ")
     assert "held-out accuracy of the super-network 0." in done.stdout
     assert "run/cells.svg" in done.stdout
-    again = command("search", *TINY, "--out", "run")
-    assert again.returncode == 2
-    assert again.stderr.startswith("amended-darts: --out: run already holds a search")
-    resumed = command("search", "--config", "run/config.json", "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    other = command("search", "--config", "run/config.json", "--resume", "--seed", "3")
-    assert other.returncode == 2
-    assert other.stderr.startswith(
-        "amended-darts: run/checkpoint.pt: this search was started with --seed 0, got --seed 3"
+
+
+def test_search_again_and_draw(capsys, tmp_path):
+    assert cli.main(["search", *TINY, "--out", "run"]) == 0
+    capsys.readouterr()
+    fails(capsys, 2, "--out: run already holds a search", "search", *TINY, "--out", "run")
+    again = ["search", "--config", "run/config.json", "--resume"]
+    assert cli.main(again) == 0
+    capsys.readouterr()
+    told = (
+        "run/checkpoint.pt: this search was started with --seed 0, got --seed 3 (its options: --config run/config.json)"
     )
-    drawn = command("draw", "run/genotype.json", "--out", "run/cells.pdf")
-    assert (drawn.returncode, drawn.stdout) == (0, "run/cells.pdf\n")
+    fails(capsys, 2, told, *again, "--seed", "3")
+    assert cli.main(["draw", "run/genotype.json", "--out", "run/cells.pdf"]) == 0
+    assert capsys.readouterr().out == "run/cells.pdf\n"
     assert (tmp_path / "run" / "cells.pdf").read_bytes().startswith(b"%PDF")
+    assert cli.main(["search", *TINY, "--out", "run", "--overwrite", "--seed", "3"]) == 0
 
 
 def test_code_1_where_the_run_fails(command):

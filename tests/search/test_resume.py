@@ -19,7 +19,8 @@ from amended_darts.checkpoint import load_checkpoint
 from amended_darts.config import SearchConfig
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.search_loop import search
-from conftest import COMMAND, ENVIRONMENT
+
+from .processes import COMMAND, ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)
