@@ -18,7 +18,7 @@ from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.extras import require
-from amended_darts.files import prepare_folder, write_text
+from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import finite, peak_memory
@@ -98,6 +98,7 @@ def _begin(state: SearchState) -> None:
             raise InputError(
                 f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it"
             )
+    remove_leftovers(out)
     state.history.write()
     write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
     if state.total_step == 0:
