@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def remove_leftovers(folder: Path) -> None:
     """Deletes the half-written files that a killed process left beside their targets."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(".*.[0-9]*.tmp"):
         path.unlink(missing_ok=True)
 
 

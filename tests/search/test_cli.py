@@ -60,7 +60,7 @@ def test_config_files(tmp_path, capsys):
     broken.write_text("space: [\n")
     fails(capsys, 2, "--cells: expected at least 1 cell, got 0", "search", "--config", str(good))
     fails(capsys, 2, "search has no option 'learning_rate'", "search", "--config", str(unknown))
-    fails(capsys, 2, "Problems parsing config: ", "search", "--config", str(broken))
+    fails(capsys, 2, "problems parsing config: ", "search", "--config", str(broken))
 
 
 def test_search_in_a_process_of_its_own(command):
