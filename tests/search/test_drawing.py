@@ -13,7 +13,8 @@ from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype, derive
 from amended_darts.spaces import find_space
 from hypothesis import given, settings
-from test_genotype import genotypes
+
+from .test_genotype import genotypes
 
 
 def cell(*edges, op="sep_conv_3x3"):
