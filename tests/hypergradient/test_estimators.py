@@ -57,9 +57,9 @@ def test_amended_is_its_formula(model: dict[str, Any], eta: float) -> None:
     g1, v, H, A = derivatives(problem)
     with Problem(*arguments(problem), gradient) as inside:
         vector = inside.val_gradients()[1]
-        u = inside.hessian_vector(vector, 1e-4, "v")
-        q = inside.mixed_vector(u, 1e-4, "u")
-        exact_u = inside.exact_hessian_vector(vector)
+        u = inside.hessian_vector(vector, "finite", 1e-4, "v")
+        q = inside.mixed_vector(u, "finite", 1e-4, "u")
+        exact_u = inside.hessian_vector(vector, "exact", 1e-4, "v")
     assert relative(flat(vector), v) < 1e-12
     assert relative(flat(u), H @ v) < 1e-4
     assert relative(flat(q), A @ (H @ v)) < 1e-4
