@@ -103,9 +103,9 @@ class Problem:
         if self._origin is None:
             self._origin = [w.detach().clone() for w in self.weights]
         with _frozen(others):
-            perturb_(self.weights, self._origin, vector, step)
+            perturb_(self.weights, self._origin, vector, step, 1.0)
             plus = self._train_gradient(inputs)
-            perturb_(self.weights, self._origin, vector, -step)
+            perturb_(self.weights, self._origin, vector, step, -1.0)
             minus = self._train_gradient(inputs)
         restore_(self.weights, self._origin)
         return central_difference(plus, minus, step)
