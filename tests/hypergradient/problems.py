@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 
@@ -82,3 +84,32 @@ def derivatives(problem: Bilevel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def relative(got: Tensor, want: Tensor) -> float:
     """‖got − want‖ / ‖want‖."""
     return ((got - want).norm() / want.norm()).item()
+
+
+models = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**16),
+        "norm": st.booleans(),
+        "embedding": st.booleans(),
+        "conv": st.booleans(),
+    }
+)
+
+
+def arguments(problem: Bilevel) -> tuple[Any, Any, list[Tensor], list[Tensor]]:
+    """What every estimator takes by position."""
+    return problem.train_loss, problem.val_loss, problem.weights, problem.alphas
+
+
+def state(problem: Bilevel) -> list[Any]:
+    """Values, flags and ``.grad`` of all weights and alphas."""
+    tensors = [*problem.weights, *problem.alphas]
+    return [(t.detach().clone(), t.requires_grad, None if t.grad is None else t.grad.clone()) for t in tensors]
+
+
+def assert_same_state(before: list[Any], problem: Bilevel) -> None:
+    for (value, flag, grad), (now, now_flag, now_grad) in zip(before, state(problem), strict=True):
+        assert torch.equal(value, now)
+        assert flag == now_flag
+        assert (grad is None) == (now_grad is None)
+        assert grad is None or torch.equal(grad, now_grad)

@@ -1,4 +1,4 @@
-"""Every estimator agrees with its closed form by double backward, and leaves nothing behind."""
+"""First order, amended and exact agree with their closed forms by double backward, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -12,33 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from .problems import Bilevel, bilevel, derivatives, flat, relative
-
-models = st.fixed_dictionaries(
-    {
-        "seed": st.integers(0, 2**16),
-        "norm": st.booleans(),
-        "embedding": st.booleans(),
-        "conv": st.booleans(),
-    }
-)
-
-
-def arguments(problem: Bilevel) -> tuple[Any, Any, list[Tensor], list[Tensor]]:
-    return problem.train_loss, problem.val_loss, problem.weights, problem.alphas
-
-
-def state(problem: Bilevel) -> list[Any]:
-    tensors = [*problem.weights, *problem.alphas]
-    return [(t.detach().clone(), t.requires_grad, None if t.grad is None else t.grad.clone()) for t in tensors]
-
-
-def assert_same_state(before: list[Any], problem: Bilevel) -> None:
-    for (value, flag, grad), (now, now_flag, now_grad) in zip(before, state(problem), strict=True):
-        assert torch.equal(value, now)
-        assert flag == now_flag
-        assert (grad is None) == (now_grad is None)
-        assert grad is None or torch.equal(grad, now_grad)
+from .problems import arguments, assert_same_state, bilevel, derivatives, flat, models, relative, state
 
 
 @settings(max_examples=15)
