@@ -47,11 +47,15 @@ class Mixed(nn.Module):
         return b[0] * self.second[0](x) + b[1] * self.second[1](x).tanh()
 
 
-def bilevel(seed: int = 0, dtype: torch.dtype = torch.float64, **settings: float | bool) -> Bilevel:
-    """A classification problem with a training and a validation batch of its own."""
+def bilevel(
+    seed: int = 0, dtype: torch.dtype = torch.float64, part: tuple[int, int] = (0, 1), **settings: float | bool
+) -> Bilevel:
+    """A classification problem with a training and a validation batch of 8; or the ``part`` (rank, ranks) of each."""
     torch.manual_seed(seed)
     network = Mixed(**settings).to(dtype)  # type: ignore[arg-type]
     batches = [(torch.randn(8, 6, dtype=dtype), torch.randint(3, (8,))) for _ in range(2)]
+    rank, ranks = part
+    batches = [(x[rank::ranks], labels[rank::ranks]) for x, labels in batches]
     own = {id(alpha) for alpha in network.alpha}
 
     def loss(i: int) -> Callable[[], Tensor]:

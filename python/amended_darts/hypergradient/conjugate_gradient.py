@@ -1,4 +1,4 @@
-"""The implicit function theorem's hypergradient with H⁻¹v by conjugate gradients (Rajeswaran et al., arXiv 1909.04630)."""
+"""The implicit function theorem, with H⁻¹v by conjugate gradients (Rajeswaran et al., arXiv 1909.04630)."""
 
 from __future__ import annotations
 
