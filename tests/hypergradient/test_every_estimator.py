@@ -10,11 +10,13 @@ import amended_darts.hypergradient as hypergradient
 import pytest
 import torch
 from amended_darts.hypergradient import (
+    _problem,
     amended,
     conjugate_gradient,
     exact,
     first_order,
     frozen_buffers,
+    gradient,
     neumann,
     unrolled,
 )
@@ -43,7 +45,7 @@ def test_every_public_estimator_is_tested_here() -> None:
     assert set(hypergradient.__all__) - helpers == set(ESTIMATORS)
 
 
-class Planted(Exception):
+class PlantedError(Exception):
     """Raised by a loss, on purpose."""
 
 
@@ -66,7 +68,7 @@ def test_weights_flags_and_grad_fields_come_back(estimator: Estimator) -> None:
             calls += 1
             value = loss()
             if calls - 1 == fail_at:
-                raise Planted
+                raise PlantedError
             return value
 
         return run
@@ -76,7 +78,7 @@ def test_weights_flags_and_grad_fields_come_back(estimator: Estimator) -> None:
     passes = calls
     for fail_at in {*range(min(passes, 8)), passes - 1}:  # noqa: B007  (run() sees it)
         calls = 0
-        with pytest.raises(Planted):
+        with pytest.raises(PlantedError):
             estimator(*given)
         assert_same_state(before, problem)
 
@@ -127,6 +129,33 @@ def test_the_second_term_can_be_sized_against_the_first(name: str) -> None:
         FINITE[name](*arguments(problem), rho=-1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "finite", "exact"),
+    [("amended", 5, 3), ("unrolled", 4, 3), ("neumann", 3 + 2 * 2, 2 + 2), ("conjugate_gradient", 3 + 2 * 2, 2 + 2)],
+)
+def test_the_stated_number_of_passes_and_nothing_is_read_back(
+    name: str, finite: int, exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading a scalar would stall a device; on the CPU alone finiteness is checked, which this test switches off."""
+    problem = bilevel()
+    monkeypatch.setattr(_problem, "_check_finite", lambda *_: None)
+
+    def refuse(self: Tensor, *_: Any) -> Any:
+        raise AssertionError("a scalar was read back")
+
+    for reader in ("item", "__bool__", "__float__", "tolist"):
+        monkeypatch.setattr(Tensor, reader, refuse)
+    for hvp, passes in (("finite", finite), ("exact", exact)):
+        calls = []
+
+        def counted(scalar: Any, inputs: Any, calls: list[int] = calls) -> list[Tensor]:
+            calls.append(len(inputs))
+            return gradient(scalar, inputs)
+
+        FINITE[name](*arguments(problem), hvp=hvp, gradient=counted, report={})
+        assert len(calls) == passes
+
+
 @with_differences
 def test_settings_of_the_differences_are_checked(estimator: Estimator) -> None:
     with pytest.raises(ValueError, match=r"radius must be positive, got 0\.0"):
@@ -139,7 +168,7 @@ def test_settings_of_the_differences_are_checked(estimator: Estimator) -> None:
 def test_losses_that_are_not_finite_are_named(estimator: Estimator) -> None:
     problem = bilevel()
     for hvp in ("finite", "exact"):
-        with pytest.raises(FloatingPointError, match="validation loss's gradient .* is not finite"):
+        with pytest.raises(FloatingPointError, match=r"validation loss's gradient .* is not finite"):
             estimator(problem.train_loss, lambda: problem.val_loss() * float("nan"), *arguments(problem)[2:], hvp=hvp)
 
 

@@ -39,19 +39,6 @@ def test_many_terms_give_the_exact_hypergradient() -> None:
     assert relative(flat(got), want) < 1e-8
 
 
-def test_it_makes_the_stated_number_of_passes() -> None:
-    problem = bilevel()
-    for hvp, passes in (("finite", 3 + 2 * 3), ("exact", 2 + 3)):
-        calls = iter(range(100))
-
-        def counted(loss: Any, calls: Any = calls) -> Any:
-            return lambda: (next(calls), loss())[1]
-
-        losses = counted(problem.train_loss), counted(problem.val_loss)
-        neumann(*losses, problem.weights, problem.alphas, terms=3, lr=0.1, hvp=hvp)
-        assert next(calls) == passes
-
-
 def test_settings_that_do_not_fit_are_named() -> None:
     problem = bilevel()
     with pytest.raises(ValueError, match="terms must be a whole number of at least 0, got -1"):
