@@ -59,39 +59,35 @@ class Problem:
         with _frozen(self.weights):
             return self._gradient(self._val_loss, self.alphas)
 
+    def hessian_vector(self, vector: list[Tensor], radius: float, name: str) -> list[Tensor]:
+        """H·vector by central differences of ∂L_train/∂w: two passes without the alphas' gradients."""
+        return self._difference(vector, radius, self.weights, self.alphas, name)
+
+    def mixed_vector(self, vector: list[Tensor], radius: float, name: str) -> list[Tensor]:
+        """A·vector = ∂²_{α,w}L_train·vector by central differences of ∂L_train/∂α: two passes without the weights'."""
+        return self._difference(vector, radius, self.alphas, self.weights, name)
+
+    def exact_hessian_vector(self, vector: list[Tensor], name: str = "the vector") -> list[Tensor]:
+        """H·vector by double backward."""
+        _check_finite(vector, name)
+        return self._directional(vector, self.weights)
+
+    def exact_mixed_vector(self, vector: list[Tensor], name: str = "the vector") -> list[Tensor]:
+        """A·vector by double backward."""
+        _check_finite(vector, name)
+        return self._directional(vector, self.alphas)
+
     def train_gradient_of_weights(self) -> list[Tensor]:
-        """∂L_train/∂w: one pass without the alphas' gradients."""
+        """∂L_train/∂w at the current weights: one pass without the alphas' gradients."""
         with _frozen(self.alphas):
             return self._train_gradient(self.weights)
 
-    @contextmanager
-    def moved(self, vector: list[Tensor], step: float) -> Iterator[None]:
-        """The weights are w + step · vector inside, and w again after it."""
-        origin = self._saved_weights()
-        perturb_(self.weights, origin, vector, torch.tensor(step, dtype=torch.float64), 1.0)
-        try:
-            yield
-        finally:
-            restore_(self.weights, origin)
-
-    def hessian_vector(self, vector: list[Tensor], hvp: str, radius: float, name: str) -> list[Tensor]:
-        """H·vector = ∂²_w L_train·vector: by double backward, or two passes without the alphas' gradients.
-
-        Args:
-            vector: one tensor for each weight.
-            hvp: "finite" or "exact".
-            radius: of the finite difference, ‖change of w‖.
-            name: of the vector, for the error where it is not finite.
-        """
-        if hvp == "exact":
-            return self._directional(vector, self.weights)
-        return self._difference(vector, radius, self.weights, self.alphas, name)
-
-    def mixed_vector(self, vector: list[Tensor], hvp: str, radius: float, name: str) -> list[Tensor]:
-        """A·vector = ∂²_{α,w} L_train·vector, as :meth:`hessian_vector`; two passes without the weights' gradients."""
-        if hvp == "exact":
-            return self._directional(vector, self.alphas)
-        return self._difference(vector, radius, self.alphas, self.weights, name)
+    def val_gradients_after(self, step: list[Tensor], lr: float) -> tuple[list[Tensor], list[Tensor]]:
+        """(∂L_val/∂α, ∂L_val/∂w) at weights − lr·step: one pass. The weights are back when it returns."""
+        perturb_(self.weights, self._saved(), step, step[0].new_full((), lr), -1.0)
+        gradients = self.val_gradients()
+        self._restore()
+        return gradients
 
     def _train_gradient(self, inputs: list[Tensor]) -> list[Tensor]:
         with self._train_randomness.replay():
@@ -118,16 +114,17 @@ class Problem:
         """
         step = step_size(vector, radius)
         _check_finite(vector, name)
-        origin = self._saved_weights()
+        origin = self._saved()
         with _frozen(others):
             perturb_(self.weights, origin, vector, step, 1.0)
             plus = self._train_gradient(inputs)
             perturb_(self.weights, origin, vector, step, -1.0)
             minus = self._train_gradient(inputs)
-        restore_(self.weights, origin)
+        self._restore()
         return central_difference(plus, minus, step)
 
-    def _saved_weights(self) -> list[Tensor]:
+    def _saved(self) -> list[Tensor]:
+        """The one copy of the weights, made when they first move."""
         if self._origin is None:
             self._origin = [w.detach().clone() for w in self.weights]
         return self._origin
@@ -135,14 +132,6 @@ class Problem:
     def _restore(self) -> None:
         if self._origin is not None:
             restore_(self.weights, self._origin)
-
-
-def check_products(hvp: str, radius: float) -> None:
-    """Raises ValueError for a way to take products, or a radius, that does not exist."""
-    if hvp not in ("finite", "exact"):
-        raise ValueError(f"hvp must be 'finite' or 'exact', got {hvp!r}")
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
 
 
 def _check(name: str, tensors: list[Tensor]) -> None:

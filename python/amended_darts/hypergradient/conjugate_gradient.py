@@ -1,4 +1,4 @@
-"""The implicit function theorem with H⁻¹v by conjugate gradients."""
+"""The implicit function theorem, with H⁻¹v by conjugate gradients (Rajeswaran et al., arXiv 1909.04630)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from ._gradient import Gradient, Loss, gradient
-from ._problem import Problem, check_products
-from ._terms import combine
+from ._problem import Problem
+from ._products import VAL_GRADIENT, Products
+from ._settings import check_count, check_not_negative, check_products
+from ._terms import check_scale, combine
+from ._vectors import add_, combination, dot, quotient
 
 _gradient = gradient
 
@@ -21,84 +24,80 @@ def conjugate_gradient(
     weights: Sequence[Tensor],
     alphas: Sequence[Tensor],
     *,
-    iterations: int = 5,
+    iterations: int,
     damping: float = 0.0,
     weight_decay: float = 0.0,
+    rho: float | None = None,
+    cap: float | None = None,
     radius: float = 0.01,
     hvp: str = "finite",
     gradient: Gradient = _gradient,
     report: dict[str, Any] | None = None,
 ) -> list[Tensor]:
-    """g1 − A·x with x from ``iterations`` steps of conjugate gradients on (H + δI)x = v, δ = damping + weight_decay.
+    """g1 − A·x with x from conjugate gradients on (H + (damping + weight_decay)·I) x = v, started at 0.
 
-    Exact at convergence (Pedregosa 2016, algorithm 1). H of a network is indefinite away from an optimum: a step that
-    meets curvature pᵀ(H + δI)p ≤ 0 is not taken, nor is any after it, and the report says so. If the first one does, x
-    stays zero and the result is g1.
+    Exact once converged, where H + (damping + weight_decay)·I is positive definite. Along a direction p with
+    pᵀ(H + ...)p ≤ 0, and at residual 0, x is frozen: the passes still run, as stopping would mean reading from the
+    device. Negative curvature in the first iteration leaves x = 0: the result is g1, and the report says why.
 
-    Passes: 3 + 2·iterations, made in full: whether to stop is decided on the device, where nothing is read back.
-    Extra memory: four lists of the weights' size and one copy of the weights.
+    Passes: 3 + 2·iterations (val; two per iteration without the alphas' gradients; two for A x without the weights').
+    Extra memory: x, residual, direction and product, each of the size of w, and one copy of the weights.
 
     Args:
         train_loss, val_loss, weights, alphas, gradient: as for :func:`amended_darts.hypergradient.amended`.
-        iterations: products with H.
-        damping, weight_decay: added to H's diagonal.
-        radius, hvp: as for :func:`amended_darts.hypergradient.amended`.
-        report: gets ``first_norm``, ``second_norm``, ``direction_norm``, ``ratio``, ``cosine``, and ``residual``
-            (‖v − (H + δI)x‖ / ‖v‖ as the recurrence has it), ``curvature`` (the smallest pᵀ(H + δI)p / ‖p‖² met),
-            ``negative_curvature`` (bool) and ``steps`` taken; 0-d tensors.
+        iterations: at least 1.
+        damping, weight_decay: added to H's diagonal; weight_decay where the optimizer decays w rather than the loss.
+        rho: scales the second term to ‖second term‖ = rho · ‖g1‖.
+        cap: keeps ‖second term‖ ≤ cap · ‖g1‖.
+        radius: of the differences, ‖change of the weights‖₂.
+        hvp: "finite", or "exact" for products by double backward (2 + iterations passes).
+        report: gets ``first_norm``, ``second_norm``, ``ratio``, ``cosine``; ``iterations`` that changed x,
+            ``residual`` ‖v − (H + ...)x‖ / ‖v‖, ``curvature``, the smallest pᵀ(H + ...)p / pᵀp seen (infinite where v
+            is zero), and the flag ``negative_curvature``. 0-d tensors on the device.
 
     Returns:
         One gradient for each alpha.
 
     Raises:
         ValueError: settings or lists that do not fit.
-        FloatingPointError: a direction is not finite (on the CPU).
+        FloatingPointError: v or a direction is not finite (on the CPU; elsewhere the result is not finite either).
     """
+    check_count(1, iterations=iterations)
+    check_not_negative(damping=damping, weight_decay=weight_decay)
+    check_scale(rho, cap)
     check_products(hvp, radius)
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
-    shift = damping + weight_decay
     with Problem(train_loss, val_loss, weights, alphas, gradient) as problem:
-        first, residual = problem.val_gradients()
-        x = [torch.zeros_like(t) for t in residual]
-        direction = list(residual)
-        start = squared = _dot(residual, residual)
-        going = squared > 0
-        negative = torch.zeros_like(going)
-        smallest = torch.full_like(squared, float("inf"))
-        steps = torch.zeros_like(squared)
-        for k in range(iterations):
-            curved = problem.hessian_vector(direction, hvp, radius, f"direction {k} of conjugate gradients")
-            curved = [h + shift * p for h, p in zip(curved, direction, strict=True)]
-            curvature, length = _dot(direction, curved), _dot(direction, direction)
-            smallest = torch.where(going, torch.minimum(smallest, _ratio(curvature, length)), smallest)
-            negative = negative | (going & (curvature <= 0))
-            going = going & (curvature > 0)
-            alpha = torch.where(going, _ratio(squared, curvature), torch.zeros_like(squared))
-            x = _add(x, alpha, direction)
-            residual = _add(residual, -alpha, curved)
-            after = _dot(residual, residual)
-            direction = _add(residual, torch.where(going, _ratio(after, squared), torch.zeros_like(after)), direction)
-            squared = torch.where(going, after, squared)
-            steps = steps + going
-            going = going & (squared > 0)
-        direction = problem.mixed_vector(x, hvp, radius, "the solution of conjugate gradients")
-    result = combine(first, direction, eta=1.0, report=report)
+        first, v = problem.val_gradients()
+        products = Products(problem, hvp, radius, damping + weight_decay)
+        x = _solve(products, v, iterations, report)
+        q = products.mixed(x, "the solution of conjugate gradients")
+        return combine(first, q, eta=1.0 if rho is None else None, rho=rho, cap=cap, report=report)
+
+
+def _solve(products: Products, v: list[Tensor], iterations: int, report: dict[str, Any] | None) -> list[Tensor]:
+    """x with (H + shift·I) x ≈ v. All scalars are 0-d float64 tensors; ``active`` turns 0 for good once frozen."""
+    x, residual, direction, name = [torch.zeros_like(t) for t in v], [t.clone() for t in v], v, VAL_GRADIENT
+    start = square = dot(residual, residual)
+    active = square > 0
+    done = torch.zeros_like(square)
+    smallest = torch.full_like(square, torch.inf)
+    negative = torch.zeros_like(active)
+    for i in range(iterations):
+        product = products.hessian(direction, name)
+        curvature = dot(direction, product)
+        seen = torch.where(active, curvature / dot(direction, direction), torch.inf)
+        smallest, negative = torch.minimum(smallest, seen), negative | (seen <= 0)
+        active = active & ~(curvature <= 0)  # NaN stays active, so that it is seen in the result
+        step = torch.where(active, square / curvature, 0.0)
+        add_(x, step, direction)
+        add_(residual, -step, product)
+        before, square = square, dot(residual, residual)
+        done = done + active
+        active = active & (square > 0)
+        turn = torch.where(active, quotient(square, before), 0.0)
+        direction = combination(1.0, residual, turn, direction)
+        name = f"direction {i + 2} of conjugate gradients"
     if report is not None:
-        report["residual"] = _ratio(squared, start).sqrt()
-        report["curvature"], report["negative_curvature"], report["steps"] = smallest, negative, steps
-    return result
-
-
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    products = [(x.double() * y.double()).sum() for x, y in zip(a, b, strict=True)]
-    return torch.stack([p.to(products[0]) for p in products]).sum()
-
-
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0."""
-    return torch.where(b == 0, torch.zeros_like(a), a / b)
-
-
-def _add(a: Sequence[Tensor], factor: Tensor, b: Sequence[Tensor]) -> list[Tensor]:
-    return [x + factor.to(x) * y for x, y in zip(a, b, strict=True)]
+        report.update(iterations=done, curvature=smallest, negative_curvature=negative)
+        report["residual"] = quotient(square, start).sqrt()
+    return x

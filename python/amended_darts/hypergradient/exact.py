@@ -53,7 +53,7 @@ def exact(
         for i in range(flat.numel()):
             unit = torch.zeros_like(flat)
             unit[i] = 1
-            row = problem.hessian_vector(_unflatten(unit, sizes, problem.weights), "exact", 1.0, "a unit vector")
+            row = problem.exact_hessian_vector(_unflatten(unit, sizes, problem.weights))
             rows.append(torch.cat([t.reshape(-1) for t in row]))
         hessian = torch.stack(rows)
         hessian = (hessian + hessian.T) / 2
@@ -62,7 +62,7 @@ def exact(
             eigenvalues = torch.linalg.eigvalsh(hessian)
             report["smallest_eigenvalue"], report["largest_eigenvalue"] = eigenvalues[0], eigenvalues[-1]
         solution = torch.linalg.solve(hessian, flat)
-        q = problem.mixed_vector(_unflatten(solution, sizes, problem.weights), "exact", 1.0, "the solution")
+        q = problem.exact_mixed_vector(_unflatten(solution, sizes, problem.weights))
     return combine(first, q, eta=1.0, report=report)
 
 

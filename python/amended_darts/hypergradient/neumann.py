@@ -1,4 +1,4 @@
-"""iDARTS: the inverse Hessian as a truncated Neumann series."""
+"""The inverse Hessian as a truncated Neumann series (Lorraine et al., arXiv 1911.02590; iDARTS, arXiv 2106.10784)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from ._gradient import Gradient, Loss, gradient
-from ._problem import Problem, check_products
-from ._terms import combine
+from ._perturbation import global_norm
+from ._problem import Problem
+from ._products import VAL_GRADIENT, Products
+from ._settings import check_count, check_not_negative, check_positive, check_products
+from ._terms import check_scale, combine
+from ._vectors import add_, combination, quotient
 
 _gradient = gradient
 
@@ -20,49 +24,58 @@ def neumann(
     weights: Sequence[Tensor],
     alphas: Sequence[Tensor],
     *,
+    terms: int,
     lr: float,
-    terms: int = 2,
     damping: float = 0.0,
     weight_decay: float = 0.0,
+    rho: float | None = None,
+    cap: float | None = None,
     radius: float = 0.01,
     hvp: str = "finite",
     gradient: Gradient = _gradient,
     report: dict[str, Any] | None = None,
 ) -> list[Tensor]:
-    """g1 − ξ·A·Σ_{k≤K} (I − ξ(H + δI))^k·v, K = terms (Zhang et al. 2021, eq. 7; Lorraine et al. 2020, algorithm 3).
+    """g1 − lr·A·Σ_{k ≤ terms} (I − lr·H')ᵏ·v with H' = H + (damping + weight_decay)·I.
 
-    Converges to the implicit function theorem's gradient, with H + δI in place of H, where 0 < ξ·(H + δI) < 2 in every
-    direction; with terms = 0 it is the one-step gradient at w. δ = damping + weight_decay.
+    The series tends to H'⁻¹ v as terms grow if 0 < lr·λ < 2 for every eigenvalue λ of H', and diverges otherwise. With
+    terms = 0 it is −lr·A v. It is what differentiating through ``terms + 1`` gradient steps near an optimum gives.
 
-    Passes: 3 + 2·terms. Extra memory: three lists of the weights' size and one copy of the weights.
+    Passes: 3 + 2·terms (val; two per term without the alphas' gradients; two for A·sum without the weights'). Extra
+    memory: the sum, the term and the product, each of the size of w, and one copy of the weights.
 
     Args:
         train_loss, val_loss, weights, alphas, gradient: as for :func:`amended_darts.hypergradient.amended`.
-        lr: ξ.
-        terms: K, products with H.
-        damping, weight_decay: added to H's diagonal.
-        radius, hvp: as for :func:`amended_darts.hypergradient.amended`.
-        report: gets ``first_norm``, ``second_norm``, ``direction_norm``, ``ratio``, ``cosine``; 0-d tensors.
+        terms: highest power of the series, at least 0.
+        lr: its step: about 1 / (largest eigenvalue of H'), whatever the learning rate of w is.
+        damping, weight_decay: added to H's diagonal; weight_decay where the optimizer decays w rather than the loss.
+        rho: scales the second term to ‖second term‖ = rho · ‖g1‖.
+        cap: keeps ‖second term‖ ≤ cap · ‖g1‖.
+        radius: of the differences, ‖change of the weights‖₂.
+        hvp: "finite", or "exact" for products by double backward (2 + terms passes).
+        report: gets ``first_norm``, ``second_norm``, ``ratio``, ``cosine``, and ``last_term``: ‖(I − lr·H')ᵏ v‖ / ‖v‖
+            of the last power, above 1 where the series diverges. 0-d tensors on the device.
 
     Returns:
         One gradient for each alpha.
 
     Raises:
         ValueError: settings or lists that do not fit.
-        FloatingPointError: a vector of the series is not finite (on the CPU).
+        FloatingPointError: v or a term is not finite (on the CPU; elsewhere the result is not finite either).
     """
+    check_count(0, terms=terms)
+    check_positive(lr=lr)
+    check_not_negative(damping=damping, weight_decay=weight_decay)
+    check_scale(rho, cap)
     check_products(hvp, radius)
-    if not lr > 0:
-        raise ValueError(f"lr must be positive, got {lr}")
-    if terms < 0:
-        raise ValueError(f"terms must be 0 or more, got {terms}")
-    shift = damping + weight_decay
     with Problem(train_loss, val_loss, weights, alphas, gradient) as problem:
         first, term = problem.val_gradients()
-        total = list(term)
+        products = Products(problem, hvp, radius, damping + weight_decay)
+        v_norm, total, name = global_norm(term), [t.clone() for t in term], VAL_GRADIENT
         for k in range(terms):
-            curved = problem.hessian_vector(term, hvp, radius, f"term {k} of the Neumann series")
-            term = [t - lr * (h + shift * t) for t, h in zip(term, curved, strict=True)]
-            total = [s + t for s, t in zip(total, term, strict=True)]
-        direction = problem.mixed_vector(total, hvp, radius, "the Neumann series")
-    return combine(first, direction, eta=lr, report=report)
+            term = combination(1.0, term, -lr, products.hessian(term, name))
+            add_(total, 1.0, term)
+            name = f"term {k + 1} of the Neumann series"
+        q = products.mixed(total, name)
+        if report is not None:
+            report["last_term"] = quotient(global_norm(term), v_norm)
+        return combine(first, q, eta=lr if rho is None else None, rho=rho, cap=cap, report=report)
