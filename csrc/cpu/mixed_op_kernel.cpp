@@ -1,0 +1,200 @@
+// mixed_edges on CPU tensors: makes the arguments contiguous and of one type, allocates, and calls the kernels.
+#include <algorithm>
+
+#include "../mixed_op.h"
+#include "plain/mixed_edges.h"
+
+namespace amended_darts {
+namespace {
+
+using torch::headeronly::MemoryFormat;
+
+// Contiguous inputs in the kernels' type, kept alive for the call.
+struct Inputs {
+  Tensor x, weights;
+  std::vector<Tensor> params;
+  std::optional<Tensor> bn_weight, bn_bias;
+};
+
+Tensor ready(const Tensor& t, ScalarType type) {
+  return torch::stable::contiguous(t.scalar_type() == type ? t : torch::stable::to(t, type));
+}
+
+std::optional<Tensor> ready(const std::optional<Tensor>& t, ScalarType type) {
+  return t.has_value() ? std::optional<Tensor>(ready(*t, type)) : std::nullopt;
+}
+
+std::vector<Tensor> ready(const std::vector<Tensor>& list, ScalarType type) {
+  std::vector<Tensor> result;
+  result.reserve(list.size());
+  for (const Tensor& t : list) result.push_back(ready(t, type));
+  return result;
+}
+
+template <typename T>
+const T* pointer(const std::optional<Tensor>& t) {
+  return t.has_value() ? t->const_data_ptr<T>() : nullptr;
+}
+
+Tensor empty(const Tensor& like, std::initializer_list<int64_t> size, ScalarType type) {
+  return torch::stable::new_empty(like, size, type);
+}
+
+// Whether the result takes channels_last: only where x is dense in that order and in no other.
+bool is_channels_last(const Tensor& x) {
+  if (x.is_contiguous()) return false;
+  const int64_t c = x.size(1), h = x.size(2), w = x.size(3);
+  const int64_t expected[4] = {c * h * w, 1, w * c, c};
+  for (int64_t d = 0; d < 4; ++d)
+    if (x.size(d) != 1 && x.stride(d) != expected[d]) return false;
+  return true;
+}
+
+// The kernels' contiguous result in x's dtype and memory format.
+Tensor like_x(const Tensor& result, const Tensor& x) {
+  const MemoryFormat format = is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+  Tensor typed = result.scalar_type() == x.scalar_type() ? result : torch::stable::to(result, x.scalar_type());
+  return torch::stable::contiguous(typed, format);
+}
+
+template <typename T>
+void describe(mixed::Edges<T>& call, const MixedEdgesSizes& sizes, const MixedEdgesArguments& arguments,
+              const Inputs& in, bool batch_stats) {
+  call.shape = sizes.shape;
+  call.edges = sizes.edges;
+  call.candidates = sizes.candidates;
+  call.pool_norm = arguments.pool_norm;
+  call.per_sample = sizes.per_sample;
+  call.batch_stats = batch_stats;
+  call.eps = arguments.eps;
+  call.x = in.x.const_data_ptr<T>();
+  call.weights = in.weights.const_data_ptr<T>();
+  for (const Tensor& param : in.params) call.params.push_back(param.const_data_ptr<T>());
+  call.bn_weight = pointer<T>(in.bn_weight);
+  call.bn_bias = pointer<T>(in.bn_bias);
+}
+
+Inputs prepare(const MixedEdgesArguments& a, ScalarType type) {
+  return {ready(a.x, type), ready(a.weights, type), ready(a.params, type), ready(a.bn_weight, type),
+          ready(a.bn_bias, type)};
+}
+
+template <typename T>
+MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats) {
+  const ScalarType type = accumulate_type(a.x.scalar_type());
+  const mixed::Shape& shape = sizes.shape;
+  Tensor mean = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
+  Tensor var = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
+  std::vector<Tensor> y;
+  for (int64_t e = 0; e < sizes.edges; ++e)
+    y.push_back(empty(a.x, {shape.n, shape.c, shape.out_h(), shape.out_w()}, type));
+  if (shape.n == 0) {
+    if (batch_stats) {
+      torch::stable::zero_(mean);
+      torch::stable::zero_(var);
+    } else {
+      torch::stable::copy_(mean, *a.mean);
+      torch::stable::copy_(var, *a.var);
+    }
+  } else {
+    const Inputs in = prepare(a, type);
+    const std::optional<Tensor> running_mean = ready(a.mean, type), running_var = ready(a.var, type);
+    mixed::Forward<T> call;
+    describe(call, sizes, a, in, batch_stats);
+    call.running_mean = pointer<T>(running_mean);
+    call.running_var = pointer<T>(running_var);
+    for (const Tensor& each : y) call.y.push_back(each.mutable_data_ptr<T>());
+    call.mean = mean.mutable_data_ptr<T>();
+    call.var = var.mutable_data_ptr<T>();
+    mixed::plain::forward(call);
+  }
+  for (Tensor& each : y) each = like_x(each, a.x);
+  return {std::move(y), std::move(mean), std::move(var), {}};
+}
+
+struct Needs {
+  bool x, weights, params, norm;
+};
+
+template <typename T>
+MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes,
+                             const std::vector<Tensor>& grad_y, bool batch_stats, const Needs& need) {
+  const ScalarType type = accumulate_type(a.x.scalar_type());
+  const bool affine = need.norm && a.bn_weight.has_value();
+  const Inputs in = prepare(a, type);
+  const std::vector<Tensor> grads = ready(grad_y, type);
+  const Tensor mean = ready(*a.mean, type), var = ready(*a.var, type);
+
+  Tensor grad_x =
+      need.x ? empty(in.x, {a.x.size(0), a.x.size(1), a.x.size(2), a.x.size(3)}, type) : empty(in.x, {0}, type);
+  Tensor grad_weights = need.weights ? torch::stable::empty_like(in.weights) : empty(in.weights, {0}, type);
+  std::vector<Tensor> grad_params;
+  if (need.params)
+    for (const Tensor& param : in.params) grad_params.push_back(torch::stable::empty_like(param));
+  Tensor grad_bn_weight = affine ? torch::stable::empty_like(mean) : empty(mean, {0}, type);
+  Tensor grad_bn_bias = affine ? torch::stable::empty_like(mean) : empty(mean, {0}, type);
+
+  if (sizes.shape.n == 0) {
+    for (Tensor* t : {&grad_x, &grad_weights, &grad_bn_weight, &grad_bn_bias}) torch::stable::zero_(*t);
+    for (Tensor& t : grad_params) torch::stable::zero_(t);
+  } else {
+    mixed::Backward<T> call;
+    describe(call, sizes, a, in, batch_stats);
+    for (const Tensor& grad : grads) call.grad_y.push_back(grad.const_data_ptr<T>());
+    call.mean = mean.const_data_ptr<T>();
+    call.var = var.const_data_ptr<T>();
+    if (need.x) call.grad_x = grad_x.mutable_data_ptr<T>();
+    if (need.weights) call.grad_weights = grad_weights.mutable_data_ptr<T>();
+    for (const Tensor& grad : grad_params) call.grad_params.push_back(grad.mutable_data_ptr<T>());
+    if (affine) {
+      call.grad_bn_weight = grad_bn_weight.mutable_data_ptr<T>();
+      call.grad_bn_bias = grad_bn_bias.mutable_data_ptr<T>();
+    }
+    mixed::plain::backward(call);
+  }
+  if (need.x) grad_x = like_x(grad_x, a.x);
+  if (a.x.scalar_type() != type)
+    for (Tensor& grad : grad_params) grad = torch::stable::to(grad, a.x.scalar_type());
+  return {std::move(grad_x), std::move(grad_weights), std::move(grad_params), std::move(grad_bn_weight),
+          std::move(grad_bn_bias)};
+}
+
+MixedEdgesResult mixed_edges_cpu(const Tensor& x, const Tensor& weights, const std::vector<Tensor>& params,
+                                 const std::vector<std::string>& candidates, int64_t stride,
+                                 const std::optional<Tensor>& running_mean, const std::optional<Tensor>& running_var,
+                                 const std::optional<Tensor>& bn_weight, const std::optional<Tensor>& bn_bias,
+                                 double eps, bool pool_norm, bool /*recompute*/, bool /*allow_tf32*/) {
+  const MixedEdgesArguments a{x,           weights,   params,  candidates, stride,   running_mean,
+                              running_var, bn_weight, bn_bias, eps,        pool_norm};
+  const bool batch_stats = !running_mean.has_value();
+  const MixedEdgesSizes sizes = check_mixed_edges(a, "mixed_edges", batch_stats);
+  return x.scalar_type() == ScalarType::Double ? forward<double>(a, sizes, batch_stats)
+                                               : forward<float>(a, sizes, batch_stats);
+}
+
+MixedEdgesGradients mixed_edges_backward_cpu(const std::vector<Tensor>& grad_y, const Tensor& x, const Tensor& weights,
+                                             const std::vector<Tensor>& params,
+                                             const std::vector<std::string>& candidates, int64_t stride,
+                                             const Tensor& mean, const Tensor& var,
+                                             const std::optional<Tensor>& bn_weight,
+                                             const std::optional<Tensor>& bn_bias, const std::vector<Tensor>& /*saved*/,
+                                             double eps, bool pool_norm, bool batch_stats, bool /*allow_tf32*/,
+                                             bool need_x, bool need_weights, bool need_params, bool need_norm) {
+  const std::optional<Tensor> given_mean(mean), given_var(var);
+  const MixedEdgesArguments a{x,         weights,   params,  candidates, stride,   given_mean,
+                              given_var, bn_weight, bn_bias, eps,        pool_norm};
+  const MixedEdgesSizes sizes = check_mixed_edges(a, "_mixed_edges_backward", batch_stats);
+  check_grad_y(grad_y, x, sizes);
+  const Needs need{need_x, need_weights, need_params, need_norm};
+  return x.scalar_type() == ScalarType::Double ? backward<double>(a, sizes, grad_y, batch_stats, need)
+                                               : backward<float>(a, sizes, grad_y, batch_stats, need);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(amended_darts, CPU, m) {
+  m.impl("mixed_edges", TORCH_BOX(&mixed_edges_cpu));
+  m.impl("_mixed_edges_backward", TORCH_BOX(&mixed_edges_backward_cpu));
+}
+
+}  // namespace amended_darts

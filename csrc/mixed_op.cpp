@@ -1,0 +1,200 @@
+// Schemas of the mixed-op operators and the checks every backend makes. Autograd, autocast, fakes and the composite
+// mixed_op are registered in amended_darts_ext/_mixed_op.py.
+#include "mixed_op.h"
+
+#include <array>
+#include <sstream>
+
+namespace amended_darts {
+namespace {
+
+using torch::headeronly::toString;
+
+template <typename Sizes>
+std::string list(const Sizes& sizes) {
+  std::ostringstream out;
+  out << '[';
+  for (size_t i = 0; i < sizes.size(); ++i) out << (i ? ", " : "") << sizes[i];
+  out << ']';
+  return out.str();
+}
+
+std::string shape(const Tensor& t) { return list(t.sizes()); }
+
+// The names that PyTorch prints, not those of the C++ enum.
+const char* name(ScalarType type) {
+  switch (type) {
+    case ScalarType::Float: return "float32";
+    case ScalarType::Double: return "float64";
+    case ScalarType::Half: return "float16";
+    case ScalarType::BFloat16: return "bfloat16";
+    case ScalarType::Long: return "int64";
+    case ScalarType::Int: return "int32";
+    case ScalarType::Bool: return "bool";
+    case ScalarType::Byte: return "uint8";
+    default: return toString(type);
+  }
+}
+
+std::string device(const Tensor& t) {
+  if (t.is_cpu()) return "cpu";
+  return (t.is_cuda() ? "cuda:" : "device ") + std::to_string(t.get_device_index());
+}
+
+bool same_device(const Tensor& a, const Tensor& b) { return a.device() == b.device(); }
+
+template <size_t R>
+bool has_shape(const Tensor& t, const std::array<int64_t, R>& expected) {
+  if (t.dim() != static_cast<int64_t>(R)) return false;
+  for (size_t i = 0; i < R; ++i)
+    if (t.size(i) != expected[i]) return false;
+  return true;
+}
+
+// Shapes of one candidate's convolution weights, in forward order.
+void append_param_shapes(const mixed::Candidate& candidate, int64_t c, int64_t stride,
+                         std::vector<std::array<int64_t, 4>>& shapes) {
+  const int64_t k = candidate.kernel;
+  switch (candidate.kind) {
+    case mixed::Kind::depthwise:
+      for (int h = 0; h < candidate.halves; ++h) {
+        shapes.push_back({c, 1, k, k});
+        shapes.push_back({c, c, 1, 1});
+      }
+      return;
+    case mixed::Kind::dense: shapes.push_back({c, c, k, k}); return;
+    case mixed::Kind::skip:
+      if (stride == 1) return;
+      shapes.push_back({c / 2, c, 1, 1});
+      shapes.push_back({c - c / 2, c, 1, 1});
+      return;
+    default: return;
+  }
+}
+
+void check_params(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, const char* op) {
+  std::vector<std::array<int64_t, 4>> expected;
+  for (const auto& candidate : sizes.candidates)
+    append_param_shapes(candidate, sizes.shape.c, sizes.shape.stride, expected);
+  check(a.params.size() == expected.size() * sizes.edges, op, ": params must hold ", expected.size() * sizes.edges,
+        " convolution weights (", sizes.edges, " edges of ", expected.size(), "), got ", a.params.size());
+  for (size_t i = 0; i < a.params.size(); ++i) {
+    const Tensor& param = a.params[i];
+    const auto& want = expected[i % expected.size()];
+    check(has_shape(param, want), op, ": params[", i, "] must be ", list(want), ", got ", shape(param));
+    check(param.scalar_type() == a.x.scalar_type(), op, ": params[", i, "] must have the dtype of x (",
+          name(a.x.scalar_type()), "), got ", name(param.scalar_type()));
+    check(same_device(param, a.x), op, ": params[", i, "] must be on the device of x (", device(a.x), "), got ",
+          device(param));
+  }
+}
+
+void check_norm_argument(const std::optional<Tensor>& t, const char* argument, const MixedEdgesSizes& sizes,
+                         const char* op) {
+  if (!t.has_value()) return;
+  const std::array<int64_t, 3> want{sizes.edges, sizes.norms_per_edge, sizes.shape.c};
+  check(has_shape(*t, want), op, ": ", argument, " must be [E, B, C] = ", list(want), ", got ", shape(*t));
+}
+
+// weights, statistics and BN arguments: float32, or float64 with x of float64.
+void check_accumulate(const std::optional<Tensor>& t, const char* argument, const Tensor& x, const char* op) {
+  if (!t.has_value()) return;
+  const ScalarType want = accumulate_type(x.scalar_type());
+  check(t->scalar_type() == want, op, ": ", argument, " must be ", name(want), " where x is ", name(x.scalar_type()),
+        ", got ", name(t->scalar_type()));
+  check(same_device(*t, x), op, ": ", argument, " must be on the device of x (", device(x), "), got ", device(*t));
+}
+
+}  // namespace
+
+ScalarType accumulate_type(ScalarType x) { return x == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
+
+MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, bool batch_stats) {
+  const Tensor& x = a.x;
+  check(x.dim() == 4, op, ": x must have 4 dimensions [N, C, H, W], got ", shape(x));
+  const ScalarType type = x.scalar_type();
+  check(type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
+            type == ScalarType::Half,
+        op, ": x must be float32, float64, bfloat16 or float16, got ", name(type));
+
+  MixedEdgesSizes sizes;
+  check(!a.candidates.empty(), op, ": candidates must name at least one operation, got an empty list");
+  for (const std::string& name : a.candidates) {
+    const mixed::Candidate* candidate = mixed::find_candidate(name);
+    if (candidate == nullptr) {
+      std::string known;
+      for (const auto& each : mixed::kCandidates) known += (known.empty() ? "" : ", ") + std::string(each.name);
+      check(false, op, ": unknown candidate '", name, "' in candidates; expected one of ", known);
+    }
+    sizes.candidates.push_back(*candidate);
+  }
+  check(a.stride == 1 || a.stride == 2, op, ": stride must be 1 or 2, got ", a.stride);
+  sizes.shape = {x.size(0), x.size(1), x.size(2), x.size(3), a.stride};
+  check(sizes.shape.c > 0 && sizes.shape.in_plane() > 0, op, ": x must have at least one channel and one pixel, got ",
+        shape(x));
+
+  const Tensor& weights = a.weights;
+  const int64_t count = static_cast<int64_t>(a.candidates.size());
+  const bool shared = weights.dim() == 2 && weights.size(1) == count;
+  sizes.per_sample = weights.dim() == 3 && weights.size(1) == sizes.shape.n && weights.size(2) == count;
+  check((shared || sizes.per_sample) && weights.size(0) > 0, op,
+        ": weights must be [E, K] or, one row per sample, [E, N, K] with N = ", sizes.shape.n, " and K = ", count,
+        " candidates, got ", shape(weights));
+  sizes.edges = weights.size(0);
+  for (const auto& candidate : sizes.candidates) {
+    sizes.params_per_edge += candidate.num_params(a.stride);
+    sizes.norms_per_edge += candidate.num_norms(a.stride, a.pool_norm);
+  }
+  check_params(a, sizes, op);
+
+  check(a.mean.has_value() == a.var.has_value(), op,
+        ": running_mean and running_var must be given together, got one of them");
+  check(a.bn_weight.has_value() == a.bn_bias.has_value(), op,
+        ": bn_weight and bn_bias must be given together, got one of them");
+  check_accumulate(weights, "weights", x, op);
+  const std::array<std::pair<const char*, const std::optional<Tensor>*>, 4> norm_arguments{
+      {{"running_mean", &a.mean}, {"running_var", &a.var}, {"bn_weight", &a.bn_weight}, {"bn_bias", &a.bn_bias}}};
+  for (const auto& [argument, t] : norm_arguments) {
+    check_norm_argument(*t, argument, sizes, op);
+    check_accumulate(*t, argument, x, op);
+  }
+
+  const mixed::Shape& s = sizes.shape;
+  check(!batch_stats || sizes.norms_per_edge == 0 || s.n * s.out_plane() != 1, op,
+        ": expected more than 1 value per channel when training, got output size [", s.n, ", ", s.c, ", ", s.out_h(),
+        ", ", s.out_w(), "]");
+  return sizes;
+}
+
+void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const MixedEdgesSizes& sizes) {
+  const mixed::Shape& s = sizes.shape;
+  const char* op = "_mixed_edges_backward";
+  check(static_cast<int64_t>(grad_y.size()) == sizes.edges, op, ": grad_y must hold ", sizes.edges, " tensors, got ",
+        grad_y.size());
+  const std::array<int64_t, 4> want{s.n, s.c, s.out_h(), s.out_w()};
+  for (const Tensor& grad : grad_y)
+    check(has_shape(grad, want) && grad.scalar_type() == x.scalar_type() && same_device(grad, x), op,
+          ": each of grad_y must be ", list(want), " with x's dtype and device, got ", shape(grad), " of ",
+          name(grad.scalar_type()), " on ", device(grad));
+}
+
+STABLE_TORCH_LIBRARY_FRAGMENT(amended_darts, m) {
+  m.def(
+      "mixed_edges(Tensor x, Tensor weights, Tensor[] params, str[] candidates, SymInt stride=1, "
+      "Tensor? running_mean=None, Tensor? running_var=None, Tensor? bn_weight=None, Tensor? bn_bias=None, "
+      "float eps=1e-5, bool pool_norm=True, bool recompute=True, bool allow_tf32=False) "
+      "-> (Tensor[] y, Tensor mean, Tensor var, Tensor[] saved)");
+  m.def(
+      "mixed_op(Tensor x, Tensor weights, Tensor[] params, str[] candidates, SymInt stride=1, "
+      "Tensor? running_mean=None, Tensor? running_var=None, Tensor? bn_weight=None, Tensor? bn_bias=None, "
+      "float eps=1e-5, bool pool_norm=True, bool recompute=True, bool allow_tf32=False) -> Tensor");
+  // need_*: which gradients to compute; the others come back empty.
+  m.def(
+      "_mixed_edges_backward(Tensor[] grad_y, Tensor x, Tensor weights, Tensor[] params, str[] candidates, "
+      "SymInt stride, Tensor mean, Tensor var, Tensor? bn_weight, Tensor? bn_bias, Tensor[] saved, float eps, "
+      "bool pool_norm, bool batch_stats, bool allow_tf32, bool need_x, bool need_weights, bool need_params, "
+      "bool need_norm) "
+      "-> (Tensor grad_x, Tensor grad_weights, Tensor[] grad_params, Tensor grad_bn_weight, Tensor grad_bn_bias)");
+}
+
+}  // namespace amended_darts

@@ -1,0 +1,60 @@
+// Checks of one mixed_edges call, the same on every device; they raise one sentence that names the argument.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/check.h"
+#include "common/mixed_edges.h"
+
+namespace amended_darts {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// The arguments that forward and backward have in common.
+struct MixedEdgesArguments {
+  const Tensor& x;                    // [N, C, H, W]
+  const Tensor& weights;              // [E, K] or [E, N, K]
+  const std::vector<Tensor>& params;  // [E * P]
+  const std::vector<std::string>& candidates;
+  int64_t stride;
+  const std::optional<Tensor>& mean;       // [E, B, C]; in forward the running statistics, or none
+  const std::optional<Tensor>& var;        // [E, B, C]
+  const std::optional<Tensor>& bn_weight;  // [E, B, C] or none
+  const std::optional<Tensor>& bn_bias;    // [E, B, C] or none
+  double eps;
+  bool pool_norm;
+};
+
+struct MixedEdgesSizes {
+  mixed::Shape shape;
+  int64_t edges = 0;
+  bool per_sample = false;
+  std::vector<mixed::Candidate> candidates;
+  int64_t params_per_edge = 0;
+  int64_t norms_per_edge = 0;
+};
+
+// Raises where an argument does not fit; `op` opens the sentence.
+MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& arguments, const char* op, bool batch_stats);
+
+// Raises where the gradients that arrive are not those of the outputs.
+void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const MixedEdgesSizes& sizes);
+
+// float64 for x of float64, otherwise float32: the type of weights, statistics and BN arguments.
+ScalarType accumulate_type(ScalarType x);
+
+// forward: y (E x [N, C, OH, OW]), mean, var ([E, B, C]), saved
+using MixedEdgesResult = std::tuple<std::vector<Tensor>, Tensor, Tensor, std::vector<Tensor>>;
+// backward: grad_x, grad_weights, grad_params, grad_bn_weight, grad_bn_bias; empty tensors where not asked for
+using MixedEdgesGradients = std::tuple<Tensor, Tensor, std::vector<Tensor>, Tensor, Tensor>;
+
+}  // namespace amended_darts

@@ -1,0 +1,52 @@
+"""The controller: owns the architectural parameters α and turns them into the weights a super-network is given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from amended_darts.genotype import Genotype, derive
+from amended_darts.spaces import Space
+
+
+class Architecture(nn.Module):
+    """α of every group of cells of a space: one row per edge, one number per candidate, initially 1e-3·N(0, 1).
+
+    Rows of edges with fewer candidates than the longest are filled up; the filling has weight zero, always. α stays in
+    float32 whatever the network computes in (in bfloat16 the softmax of a fresh α has one single value).
+
+    Args:
+        space: the search space.
+        cells: number of cells of the network (per-cell spaces have one α per cell); the space's own by default.
+        generator: for the initial values; PyTorch's global one by default.
+    """
+
+    def __init__(self, space: Space, cells: int | None = None, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.space = space
+        self.cells = cells or space.cells
+        self.alphas = nn.ParameterList()
+        for index, group in enumerate(space.groups(self.cells)):
+            counts = torch.tensor([len(names) for names in group.candidates])
+            padding = torch.arange(int(counts.max())) >= counts.unsqueeze(1)  # [E, K]
+            alpha = 1e-3 * torch.randn(padding.shape, generator=generator)
+            self.alphas.append(nn.Parameter(alpha.masked_fill(padding, 0.0)))
+            self.register_buffer(f"_padding_{index}", padding, persistent=False)
+
+    def weights(self) -> list[Tensor]:
+        """Softmax over the candidates of each edge, [E, K] per group; differentiable with respect to α."""
+        return [
+            alpha.masked_fill(self.get_buffer(f"_padding_{index}"), -torch.inf).softmax(-1)
+            for index, alpha in enumerate(self.alphas)
+        ]
+
+    @torch.no_grad()
+    def entropy(self) -> float:
+        """Mean over all edges of the entropy of their softmax weights, in nats (ln K when undecided)."""
+        rows = torch.cat([torch.special.entr(weights).sum(-1) for weights in self.weights()])
+        return float(rows.mean())
+
+    @torch.no_grad()
+    def genotype(self) -> Genotype:
+        """The architecture that the softmax rule reads off the current α."""
+        return derive(self.space, self.cells, [weights.tolist() for weights in self.weights()])

@@ -1,0 +1,150 @@
+"""The data sets, by name. Nothing is downloaded: digits ships with scikit-learn, the others are read from --root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from amended_darts.config import SearchConfig
+from amended_darts.data.images import FileImages, Images, MemoryImages
+from amended_darts.errors import InputError
+from amended_darts.extras import require
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Training images, held-out images and how to prepare them.
+
+    Attributes:
+        classes: class names, in the order of the labels.
+        mean, std: per channel, in units of a pixel (0..255, digits 0..16).
+        pad: random crops after this many pixels of zeros on each side; 0 for no crops.
+        flip: random horizontal flips.
+    """
+
+    name: str
+    train: Images
+    heldout: Images
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pad: int = 0
+    flip: bool = False
+
+
+def digits(config: SearchConfig) -> DataSet:
+    """1,797 grey 8x8 images of handwritten digits, shipped with scikit-learn; 360 are held out, the same for every
+    seed. They are neither flipped (a flipped digit is none) nor cropped (strokes reach the border)."""
+    datasets = require("sklearn.datasets", "the data set digits")
+    selection = require("sklearn.model_selection", "the data set digits")
+    loaded = datasets.load_digits()
+    pixels = torch.from_numpy(loaded.images).to(torch.uint8).unsqueeze(1)  # 0..16
+    labels = torch.from_numpy(loaded.target).long()
+    order = list(range(len(labels)))
+    train, heldout = selection.train_test_split(order, test_size=360, random_state=0, stratify=loaded.target)
+    values = pixels[train].double()
+    return DataSet(
+        "digits",
+        MemoryImages(pixels[train], labels[train]),
+        MemoryImages(pixels[heldout], labels[heldout]),
+        tuple(str(name) for name in loaded.target_names),
+        mean=(float(values.mean()),),
+        std=(float(values.std()),),
+    )
+
+
+def cifar(config: SearchConfig) -> DataSet:
+    """CIFAR-10 or CIFAR-100 as torchvision reads them: files in --root whose checksums it verifies."""
+    root = _root(config)
+    datasets = require("torchvision.datasets", f"the data set {config.data}", "torchvision")
+    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[config.data]
+    try:
+        parts = [kind(str(root), train=train, download=False) for train in (True, False)]
+    except RuntimeError:
+        folder = kind.base_folder
+        raise InputError(f"--root: expected the folder that holds {folder} of {config.data}, got {root}") from None
+    train, heldout = (
+        MemoryImages(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
+        for part in parts
+    )
+    mean, std = {
+        "cifar10": ((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
+        "cifar100": ((129.30, 124.07, 112.43), (68.17, 65.39, 70.42)),
+    }[config.data]
+    return DataSet(config.data, train, heldout, tuple(parts[0].classes), mean, std, pad=4, flip=True)
+
+
+def imagefolder(config: SearchConfig) -> DataSet:
+    """Any tree of class folders: --root with train/CLASS/... and test/CLASS/... (or val/CLASS/...)."""
+    root = _root(config)
+    held = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+    if held is None or not (root / "train").is_dir():
+        raise InputError(f"--root: expected a folder with train/ and test/ (or val/) in it, got {root}")
+    classes = _classes(root / "train")
+    if _classes(held) != classes:
+        different = sorted(set(classes) ^ set(_classes(held)))
+        raise InputError(f"--root: expected the same classes in train/ and {held.name}/, they differ in {different[0]}")
+    train, heldout = (_files(folder, classes, config) for folder in (root / "train", held))
+    return DataSet(
+        "imagefolder",
+        train,
+        heldout,
+        classes,
+        mean=(123.68, 116.78, 103.94),  # of ImageNet, as is the custom for photographs
+        std=(58.40, 57.12, 57.38),
+        pad=config.image_size // 8,
+        flip=True,
+    )
+
+
+def _root(config: SearchConfig) -> Path:
+    if config.root is None:
+        raise InputError(f"--root: expected the folder of the data set {config.data}, got nothing")
+    root = Path(config.root)
+    if not root.is_dir():
+        raise InputError(f"--root: expected an existing folder, got {root}")
+    return root
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    found = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    if len(found) < 2:
+        raise InputError(f"--root: expected at least 2 class folders in {folder}, got {len(found)}")
+    return found
+
+
+def _files(folder: Path, classes: tuple[str, ...], config: SearchConfig) -> FileImages:
+    require("PIL.Image", "the data set imagefolder")
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise InputError(f"--root: expected images in {folder / name}, got none")
+        paths += found
+        labels += [label] * len(found)
+    return FileImages(paths, torch.tensor(labels), config.image_size, config.workers)
+
+
+SOURCES: dict[str, Callable[[SearchConfig], DataSet]] = {
+    "digits": digits,
+    "cifar10": cifar,
+    "cifar100": cifar,
+    "imagefolder": imagefolder,
+}
+
+
+def load_data(config: SearchConfig) -> DataSet:
+    """The data set that ``config.data`` names.
+
+    Raises:
+        InputError: unknown name, or --root missing or without the expected files.
+    """
+    if config.data not in SOURCES:
+        raise InputError(f"--data: expected one of {', '.join(SOURCES)}, got '{config.data}'")
+    return SOURCES[config.data](config)

@@ -1,0 +1,85 @@
+"""Draws α as heat-maps of softmax weights: one map per group of cells, a row per edge, a column per operator."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from amended_darts.extras import require
+from amended_darts.files import replacing
+from amended_darts.spaces import Group, Space
+
+SQUARE = 0.5, 0.27  # inches: width and height of an entry
+
+
+def draw_alphas(space: Space, groups: Sequence[Group], weights: Sequence[Tensor], path: Path) -> None:
+    """Writes a PNG. ``weights``: softmax weights of each group, [edges, candidates].
+
+    Raises:
+        InputError: matplotlib is not installed.
+        RunError: the file could not be written.
+    """
+    require("matplotlib", "drawing α")
+    from matplotlib.figure import Figure
+
+    across = 2 if len(groups) == 2 else math.ceil(math.sqrt(len(groups)))
+    down = math.ceil(len(groups) / across)
+    names = [_columns(group) for group in groups]
+    width = max(len(columns) for columns in names) * SQUARE[0] + 1.1
+    height = len(space.edges) * SQUARE[1] + 1.75
+    figure = Figure(figsize=(width * across + 0.9, height * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    top = max(float(group.max()) for group in weights)
+    image = None
+    for index, axes in enumerate(grid.flat):
+        if index >= len(groups):
+            axes.set_axis_off()
+            continue
+        image = _heat_map(axes, space, groups[index], names[index], weights[index], top)
+    if image is not None:
+        figure.colorbar(image, ax=grid, label="softmax weight", fraction=0.03)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _columns(group: Group) -> list[str]:
+    """All operators of the group in the order of first appearance."""
+    return list(dict.fromkeys(name for names in group.candidates for name in names))
+
+
+def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: Tensor, top: float) -> Any:
+    values = [[math.nan] * len(names) for _ in space.edges]
+    for row, candidates in enumerate(group.candidates):
+        for position, name in enumerate(candidates):
+            values[row][names.index(name)] = float(weights[row, position])
+    image = axes.imshow(values, cmap="viridis", vmin=0, vmax=top, aspect="auto")
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(
+        range(len(space.edges)), [f"{_state(source)} → {_state(node)}" for node, source in space.edges], fontsize=8
+    )
+    axes.set_title(group.name, fontsize=10)
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            if not math.isnan(value):
+                bright = value > 0.6 * top
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.2f}".removeprefix("0"),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="black" if bright else "white",
+                )
+    return image
+
+
+def _state(number: int) -> str:
+    return {0: "c[k-2]", 1: "c[k-1]"}.get(number, str(number - 2))

@@ -1,0 +1,153 @@
+"""Draws the cells of a genotype: states as boxes, kept edges as arrows that carry the name of their operator."""
+
+from __future__ import annotations
+
+import io
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from amended_darts.drawing.layout import Layout, arrange
+from amended_darts.errors import InputError
+from amended_darts.extras import require
+from amended_darts.files import replacing
+from amended_darts.genotype import Genotype
+
+UNIT = 0.34  # inches: height of a box
+STEP = 1.12  # inches between columns
+HALF = 0.3, 0.4  # inches: half the width of a box (even columns) and of a label (odd columns)
+MARGIN = 0.45  # inches
+FORMATS = (".svg", ".png", ".pdf")
+
+COLOURS = {
+    "skip": "#4d4d4d",
+    "sep": "#0b62a4",
+    "dil": "#6a3d9a",
+    "nor": "#00796b",
+    "max": "#b3420a",
+    "avg": "#8a6d00",
+    "none": "#999999",
+}
+
+
+def draw_cells(genotype: Genotype, path: Path) -> None:
+    """Writes the picture; its format follows the name (.svg, .png or .pdf).
+
+    Raises:
+        InputError: another format, or matplotlib is not installed.
+        RunError: the file could not be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"--out: expected a name that ends in {', '.join(FORMATS)}, got {path}")
+    matplotlib = require("matplotlib", "drawing the cells")
+    from matplotlib.figure import Figure
+
+    layouts = [arrange(cell) for cell in genotype.cells]
+    titles = [_title(genotype, index) for index in range(len(layouts))]
+    sizes = [_size(layout) for layout in layouts]
+    across = 1 if len(layouts) <= 2 else math.ceil(math.sqrt(len(layouts) / 2))
+    down = math.ceil(len(layouts) / across)
+    widths = [max(size[0] for size in sizes[column::across]) for column in range(across)]
+    heights = [max(size[1] for size in sizes[row * across : (row + 1) * across]) for row in range(down)]
+    width, height = sum(widths), sum(heights)
+    figure = Figure(figsize=(width, height))
+    for index, (layout, title) in enumerate(zip(layouts, titles, strict=True)):
+        row, column = divmod(index, across)
+        left, top = sum(widths[:column]), height - sum(heights[:row])
+        cell_width, cell_height = sizes[index]
+        # One unit of the axes is one inch: text keeps its size, and its distances hold.
+        axes = figure.add_axes(
+            (left / width, (top - cell_height) / height, cell_width / width, cell_height / height),
+            xlim=(0, cell_width),
+            ylim=(0, cell_height),
+        )
+        axes.set_axis_off()
+        axes.text(MARGIN / 2, cell_height - 0.2, title, fontsize=10, fontweight="bold", va="center")
+        _draw(axes, layout, cell_height)
+    buffer = io.BytesIO()
+    # Text stays text in SVG (searchable, small); a fixed salt and no date make equal cells equal files.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "amended-darts"}):
+        undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+        figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150, metadata=undated)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _title(genotype: Genotype, index: int) -> str:
+    kind = "reduction cell" if genotype.cells[index].reduction else "normal cell"
+    if len(genotype.cells) == 2:
+        return f"{kind} ({genotype.space})"
+    return f"cell {index} ({kind.removesuffix(' cell')})"
+
+
+def _size(layout: Layout) -> tuple[float, float]:
+    """Inches."""
+    tops = [point.y + point.height / 2 for point in layout.points]
+    bottoms = [point.y - point.height / 2 for point in layout.points]
+    return (layout.columns - 1) * STEP + 2 * MARGIN, (max(tops) - min(bottoms)) * UNIT + MARGIN + 0.4
+
+
+def _draw(axes: Any, layout: Layout, height: float) -> None:
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+    from matplotlib.path import Path as Curve
+
+    top = max(point.y + point.height / 2 for point in layout.points)
+    places = [(MARGIN + point.column * STEP, height - 0.4 - (top - point.y) * UNIT) for point in layout.points]
+    half = HALF[0]
+    for route in layout.routes:
+        vertices: list[tuple[float, float]] = []
+        codes: list[Any] = []
+        for one, other in pairwise(route.points):
+            # Level beside boxes and labels, rising and falling in the gaps between columns: nothing is run over.
+            (x0, y0), (x1, y1) = places[one], places[other]
+            x0 += HALF[layout.points[one].column % 2]
+            x1 -= HALF[layout.points[other].column % 2]
+            middle = (x0 + x1) / 2
+            vertices += [(x0, y0), (middle, y0), (middle, y1), (x1, y1)]
+            codes += [Curve.LINETO if codes else Curve.MOVETO, *[Curve.CURVE4] * 3]
+        colour = "#c4c4c4" if route.op is None else _colour(route.op)
+        axes.add_patch(
+            FancyArrowPatch(
+                path=Curve(vertices, codes),
+                arrowstyle="-|>",
+                mutation_scale=8,
+                linewidth=0.8 if route.op is None else 1.2,
+                color=colour,
+                shrinkA=0,
+                shrinkB=0,
+                zorder=1 if route.op is None else 2,
+            )
+        )
+    for point, (x, y) in zip(layout.points, places, strict=True):
+        if point.kind == "state":
+            given = point.text.startswith("c")
+            axes.add_patch(
+                FancyBboxPatch(
+                    (x - half + 0.04, y - 0.09),
+                    2 * half - 0.08,
+                    0.18,
+                    boxstyle="round,pad=0.04",
+                    facecolor="#e8f0e4" if given else "#e3ecf7",
+                    edgecolor="#444444",
+                    linewidth=0.9,
+                    zorder=3,
+                )
+            )
+            axes.text(x, y, point.text, ha="center", va="center", fontsize=8.5, zorder=4)
+        elif point.kind == "label":
+            axes.text(
+                x,
+                y,
+                point.text,
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color=_colour(point.text),
+                zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
+            )
+
+
+def _colour(op: str) -> str:
+    return COLOURS.get(op.partition("_")[0], "#333333")

@@ -1,0 +1,23 @@
+"""Bilevel gradients for any torch model: d L_val / dα where the weights w follow L_train.
+
+    min_α L_val(w*(α), α)   with   w*(α) = argmin_w L_train(w, α)
+    dL_val/dα = g1 + g2,  g1 = ∂L_val/∂α,  g2 = −A H⁻¹ v,
+    v = ∂L_val/∂w,  H = ∂²_w L_train,  A = ∂²_{α,w} L_train
+
+Every estimator has one signature and differs in what it puts in place of g2::
+
+    estimator(train_loss, val_loss, weights, alphas, *, gradient=gradient, report=None, **settings) -> list[Tensor]
+
+``train_loss`` and ``val_loss`` are functions of no arguments that evaluate their loss at the current values of
+``weights`` and ``alphas``, two lists of leaf tensors that require grad. The result has one gradient for each alpha.
+Weights and ``requires_grad`` flags come back bit for bit, also after an exception; ``.grad`` is neither read nor
+written. Nothing in here knows about networks or cells.
+"""
+
+from ._buffers import frozen_buffers
+from ._gradient import gradient
+from .amended import amended
+from .exact import exact
+from .first_order import first_order
+
+__all__ = ["amended", "exact", "first_order", "frozen_buffers", "gradient"]

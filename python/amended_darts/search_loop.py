@@ -1,0 +1,216 @@
+"""The search: w and α in turn, epoch by epoch, until interrupted or done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from amended_darts import randomness
+from amended_darts.config import SearchConfig
+from amended_darts.data import heldout_batches, load_data
+from amended_darts.errors import InputError, Interrupted, RunError
+from amended_darts.extras import require
+from amended_darts.files import prepare_folder, write_text
+from amended_darts.genotype import Genotype
+from amended_darts.interrupt import StopRequest
+from amended_darts.metrics import FILE, finite, peak_memory
+from amended_darts.progress import Progress
+from amended_darts.search_state import SearchState
+from amended_darts.search_steps import Batch, accuracy, alpha_step, weight_step
+
+OUTPUTS = ("genotype.json", "cells.svg", "alphas.png", FILE)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        config: the resolved configuration.
+        genotype: by the softmax rule, after the last epoch.
+        weights: softmax weights per group of cells, [edges, candidates].
+        history: the lines of metrics.jsonl.
+        out: the folder with all files.
+    """
+
+    config: SearchConfig
+    genotype: Genotype
+    weights: list[Tensor]
+    history: list[dict[str, Any]]
+    out: Path
+
+
+def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> SearchResult:
+    """Searches, and writes config.json, metrics.jsonl, genotype.json, checkpoint.pt, cells.svg and alphas.png to
+    ``config.out``.
+
+    On a CPU a run that was interrupted and resumed gives bit for bit what the uninterrupted run gives.
+
+    Args:
+        config: what to search, where and how.
+        on_epoch: called after each epoch with its line of metrics.jsonl.
+
+    Raises:
+        InputError: a setting, the data or a checkpoint that does not fit.
+        RunError: a loss that is not finite, a file that cannot be written; the last good checkpoint stays.
+        Interrupted: Ctrl-C or SIGTERM, after saving a checkpoint of the step reached.
+    """
+    config = config.resolved()
+    require("matplotlib", "drawing the cells")  # now, not after hours of searching
+    out = Path(config.out)
+    with randomness.preserved(), StopRequest() as stop:
+        data = load_data(config)
+        state = SearchState(config, data)
+        prepare_folder(out, "--out")
+        _begin(state)
+        batches = _batches(state)
+        with Progress(state) as progress:
+            while state.epoch < config.epochs:
+                _train_epoch(state, batches, stop, progress)
+                metrics = _end_epoch(state, stop)
+                if on_epoch is not None:
+                    progress.clear()
+                    on_epoch(metrics)
+                if state.epoch < config.epochs:
+                    _stop_or_save(state, stop, False)
+        weights = [group.detach().cpu() for group in state.architecture.weights()]
+        genotype = state.architecture.genotype()
+        _draw(state, genotype, weights)
+        return SearchResult(config, genotype, weights, state.history.epochs, out)
+
+
+def _begin(state: SearchState) -> None:
+    """Loads or refuses what the folder holds, and leaves a checkpoint there before the first step."""
+    config, out = state.config, state.checkpoint.parent
+    if state.checkpoint.exists():
+        if config.resume:
+            state.load()
+        elif not config.overwrite:
+            raise InputError(
+                f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it"
+            )
+    state.history.write()
+    write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+    if state.total_step == 0:
+        for name in OUTPUTS[:3]:  # of a search that is overwritten
+            (out / name).unlink(missing_ok=True)
+        state.save()
+
+
+Batches = Iterator[tuple[Batch, Batch | None]]
+
+
+def _batches(state: SearchState) -> Batches:
+    """From the step that comes next on, without end: a batch for w and, in epochs in which α moves, one for α."""
+    first = state.config.alpha_start_epoch
+    weight_batches = state.weight_stream.batches(state.total_step)
+    alpha_batches = state.alpha_stream.batches(max(state.total_step, first * state.steps_per_epoch))
+    while True:
+        yield next(weight_batches), next(alpha_batches) if state.epoch >= first else None
+
+
+def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progress: Progress) -> None:
+    """The steps of the epoch that are left to do."""
+    config, network, architecture = state.config, state.network, state.architecture
+    settings = config.estimator_settings()
+    for group in state.weight_optimizer.param_groups:
+        group["lr"] = state.learning_rate
+    network.train()
+    while state.step < state.steps_per_epoch:
+        began = time.perf_counter()
+        train, val = next(batches)
+        measured: dict[str, Tensor] = {}
+        if val is not None:
+            measured = alpha_step(network, architecture, state.alpha_optimizer, train, val, config.estimator, settings)
+            _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
+        measured |= weight_step(network, architecture, state.weight_optimizer, train, config.clip)
+        _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
+        state.means.add(**measured)
+        state.step += 1
+        state.seconds += time.perf_counter() - began
+        progress.step(state, measured["train_loss"])
+        due = config.checkpoint_every > 0 and state.total_step % config.checkpoint_every == 0
+        _stop_or_save(state, stop, due)
+
+
+def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -> None:
+    """Ends the run before a state with NaN in it can replace the last good checkpoint."""
+    if bool(torch.isfinite(loss + gradient)):
+        return
+    name, value = ("loss", loss) if not bool(torch.isfinite(loss)) else ("norm of the gradient", gradient)
+    raise RunError(
+        f"the {name} of {of} is {float(value)} at {state.position(1)}; {state.checkpoint} holds the last good state"
+    )
+
+
+def _stop_or_save(state: SearchState, stop: StopRequest, due: bool) -> None:
+    if stop.requested or due:
+        state.save()
+    if stop.requested:
+        raise Interrupted(_interrupted(state))
+
+
+def _interrupted(state: SearchState) -> str:
+    return f"interrupted at {state.position()}; {state.checkpoint} holds the state, --resume continues from it"
+
+
+def _end_epoch(state: SearchState, stop: StopRequest) -> dict[str, Any]:
+    """Measures on the held-out images, writes the epoch's line, the genotype and the checkpoint."""
+    began = time.perf_counter()
+    loss, right = _evaluate(state, stop)
+    state.seconds += time.perf_counter() - began
+    genotype = state.architecture.genotype()
+    means = {name: state.means.mean(name) for name in _MEANS}
+    metrics = {
+        "epoch": state.epoch + 1,
+        "steps": state.total_step,
+        "learning_rate": state.learning_rate,
+        **means,
+        "heldout_loss": loss,
+        "heldout_accuracy": right,
+        "alpha_entropy": state.architecture.entropy(),
+        "operators": genotype.operator_counts(),
+        "seconds": round(state.seconds, 3),
+        "peak_memory_bytes": peak_memory(state.device),
+    }
+    genotype.save(state.checkpoint.parent / "genotype.json")
+    state.history.append(metrics)
+    state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
+    state.means = type(state.means)()
+    state.save()
+    return metrics
+
+
+_MEANS = ("train_loss", "train_accuracy", "alpha_loss", "alpha_accuracy", "second_ratio", "second_cosine")
+
+
+@torch.no_grad()
+def _evaluate(state: SearchState, stop: StopRequest) -> tuple[float | None, float]:
+    """Loss and accuracy of the super-network on the held-out images, with running statistics."""
+    network = state.network.eval()
+    weights = state.architecture.weights()
+    loss = right = torch.zeros((), dtype=torch.float64, device=state.device)
+    for images, labels in heldout_batches(state.data, state.config.batch_size, state.device):
+        logits = network(images, weights)
+        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+        right = right + accuracy(logits, labels) * len(labels)
+        _stop_or_save(state, stop, False)
+    count = len(state.data.heldout.labels)
+    return finite(float(loss) / count), float(right) / count
+
+
+def _draw(state: SearchState, genotype: Genotype, weights: list[Tensor]) -> None:
+    """The pictures of the result."""
+    from amended_darts.drawing import draw_alphas, draw_cells
+
+    out, space = state.checkpoint.parent, state.architecture.space
+    draw_cells(genotype, out / "cells.svg")
+    draw_alphas(space, space.groups(state.architecture.cells), weights, out / "alphas.png")

@@ -1,0 +1,163 @@
+"""Everything a search is made of and everything its checkpoint holds: two lists that are kept next to each other."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amended_darts import randomness
+from amended_darts.architecture import Architecture
+from amended_darts.checkpoint import check_same_search, load_checkpoint, save_checkpoint
+from amended_darts.config import SearchConfig
+from amended_darts.data import DataSet, Stream, seeded_halves
+from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.errors import InputError
+from amended_darts.metrics import History, Means
+from amended_darts.spaces import find_space
+from amended_darts.supernet import SuperNet, check_cells
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class SearchState:
+    """Network, α, their optimisers, the two streams of images, and the position in the run.
+
+    Args:
+        config: a resolved configuration.
+        data: the data set it names.
+    """
+
+    def __init__(self, config: SearchConfig, data: DataSet) -> None:
+        self.config = config
+        self.data = data
+        self.device = find_device(config.device)
+        self.checkpoint = Path(config.out) / CHECKPOINT
+        self.epoch = 0
+        self.step = 0  # within the epoch
+        self.seconds = 0.0  # spent in this epoch so far
+        self.means = Means()
+        self.history = History(Path(config.out))
+
+        randomness.seed_everything(config.seed)
+        space = find_space(config.space)
+        check_cells(space, config.cells or space.cells)
+        self.network = SuperNet(
+            space,
+            classes=len(data.classes),
+            in_channels=len(data.mean),
+            cells=config.cells,
+            channels=config.channels,
+            implementation=config.implementation,
+            recompute=config.recompute,
+        ).to(self.device)
+        self.architecture = Architecture(space, config.cells).to(self.device)
+        self.weight_optimizer = torch.optim.SGD(
+            self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self.alpha_optimizer = torch.optim.Adam(
+            self.architecture.parameters(),
+            config.alpha_lr,
+            betas=(config.alpha_beta1, config.alpha_beta2),
+            weight_decay=config.alpha_weight_decay,
+        )
+        halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)
+        purposes = (WEIGHT_ORDER, WEIGHT_AUGMENT), (ALPHA_ORDER, ALPHA_AUGMENT)
+        self.weight_stream, self.alpha_stream = (
+            Stream(data, half, config.batch_size, config.seed, order, augment, self.device)
+            for half, (order, augment) in zip(halves, purposes, strict=True)
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """An epoch is a pass over the images that w learns from."""
+        return self.weight_stream.steps_per_pass
+
+    @property
+    def total_step(self) -> int:
+        """Steps since the beginning of the run."""
+        return self.epoch * self.steps_per_epoch + self.step
+
+    @property
+    def learning_rate(self) -> float:
+        """Of w in this epoch: cosine from lr to lr_min. A function of the epoch alone: no schedule state to lose."""
+        low, high = self.config.lr_min, self.config.lr
+        return low + (high - low) * (1 + math.cos(math.pi * self.epoch / self.config.epochs)) / 2
+
+    def position(self, ahead: int = 0) -> str:
+        """Where the run is, counted from one; with ``ahead`` the step that is being computed."""
+        epoch = min(self.epoch + 1, self.config.epochs)
+        return f"epoch {epoch} of {self.config.epochs}, step {self.step + ahead} of {self.steps_per_epoch}"
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        save_checkpoint(
+            self.checkpoint,
+            {
+                "config": self.config.to_dict(),
+                "data": self._facts(),
+                "epoch": self.epoch,
+                "step": self.step,
+                "seconds": self.seconds,
+                "means": self.means.state_dict(),
+                "metrics": list(self.history.lines),
+                "network": self.network.state_dict(),
+                "architecture": self.architecture.state_dict(),
+                "weight_optimizer": self.weight_optimizer.state_dict(),
+                "alpha_optimizer": self.alpha_optimizer.state_dict(),
+                "random": randomness.capture(),
+            },
+        )
+
+    def load(self) -> None:
+        """Continues from the checkpoint.
+
+        Raises:
+            InputError: it cannot be read, or belongs to another search.
+        """
+        state = load_checkpoint(self.checkpoint)
+        try:
+            check_same_search(self.checkpoint, state, self.config, self._facts())
+            self._restore(state)
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{self.checkpoint}: expected a complete checkpoint, it does not fit ({error})") from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.architecture.load_state_dict(state["architecture"])
+        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.means.load_state_dict(state["means"], self.device)
+        self.history.lines = list(state["metrics"])
+        randomness.restore(state["random"])
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "training images": len(self.data.train.labels),
+            "held-out images": len(self.data.heldout.labels),
+            "classes": len(self.data.classes),
+            "image channels": len(self.data.mean),
+        }
+
+
+def find_device(name: str) -> torch.device:
+    """The device that --device names.
+
+    Raises:
+        InputError: not a device, or one that is not here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device: expected auto, cpu, cuda or cuda:N, got '{name}'")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise InputError(f"--device: expected one of the GPUs that PyTorch sees ({count}), got '{name}'")
+    return device

@@ -1,0 +1,94 @@
+"""One α step and one w step of the bilevel problem min_α L_val(w*(α), α), w* = argmin_w L_train(w, α)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from amended_darts.architecture import Architecture
+from amended_darts.estimators import find_estimator
+from amended_darts.hypergradient import frozen_buffers
+
+Batch = tuple[Tensor, Tensor]  # images [N, C, H, W], labels [N]
+
+
+def alpha_step(
+    network: nn.Module,
+    architecture: Architecture,
+    optimizer: torch.optim.Optimizer,
+    train: Batch,
+    val: Batch,
+    estimator: str,
+    settings: dict[str, float],
+) -> dict[str, Tensor]:
+    """Moves α along the estimator's gradient; w and the running statistics stay as they are.
+
+    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; and, of an estimator with a second
+    term, second_ratio (‖second‖ / ‖first‖ before any scaling) and second_cosine (between the two).
+    """
+    measured: dict[str, Tensor] = {}
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(network(batch[0], architecture.weights()), batch[1])
+
+    def val_loss() -> Tensor:
+        logits = network(val[0], architecture.weights())
+        value = F.cross_entropy(logits, val[1])
+        if not measured:  # some estimators ask more than once, at other points
+            measured.update(alpha_loss=value.detach(), alpha_accuracy=accuracy(logits, val[1]))
+        return value
+
+    alphas = list(architecture.parameters())
+    report: dict[str, Any] = {}
+    # Running statistics belong to the w step. Differences of passes need true float32: in TF32 the perturbation of w
+    # is lost in rounding.
+    with frozen_buffers(network), true_float32():
+        gradients = find_estimator(estimator)(
+            lambda: loss(train), val_loss, list(network.parameters()), alphas, report=report, **settings
+        )
+    for alpha, gradient in zip(alphas, gradients, strict=True):
+        alpha.grad = gradient
+    measured["gradient_norm"] = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    for name in ("ratio", "cosine"):
+        if name in report:
+            measured[f"second_{name}"] = report[name]
+    return measured
+
+
+def weight_step(
+    network: nn.Module, architecture: Architecture, optimizer: torch.optim.Optimizer, train: Batch, clip: float
+) -> dict[str, Tensor]:
+    """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped)."""
+    with torch.no_grad():
+        weights = architecture.weights()
+    logits = network(train[0], weights)
+    loss = F.cross_entropy(logits, train[1])
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {"train_loss": loss.detach(), "train_accuracy": accuracy(logits, train[1]), "gradient_norm": norm.detach()}
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of right answers, 0-d."""
+    return (logits.detach().argmax(1) == labels).double().mean()
+
+
+@contextmanager
+def true_float32() -> Iterator[None]:
+    """Keeps TF32 out of convolutions and matrix products inside the block."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32, cudnn.allow_tf32 = False, False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

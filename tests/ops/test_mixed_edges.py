@@ -1,0 +1,211 @@
+"""mixed_edges and mixed_op agree with their plain-PyTorch twins: every candidate, shape, stride, dtype and option."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from amended_darts_ext import CANDIDATES, DARTS, mixed_edges, mixed_op, reference
+
+from .calls import Call, away_from_kinks, disagreement, inputs, outputs_and_gradients
+
+FLOAT64, FLOAT32 = 1e-10, 2e-6
+
+calls = st.builds(
+    Call,
+    candidates=st.permutations(list(CANDIDATES)).flatmap(lambda p: st.integers(1, len(p)).map(lambda k: tuple(p[:k]))),
+    stride=st.sampled_from([1, 2]),
+    n=st.integers(1, 4),
+    c=st.integers(1, 9),
+    h=st.integers(1, 12),
+    w=st.integers(1, 12),
+    edges=st.integers(1, 3),
+    per_sample=st.booleans(),
+    running=st.booleans(),
+    affine=st.booleans(),
+    pool_norm=st.booleans(),
+    recompute=st.booleans(),
+    layout=st.sampled_from(["contiguous", "channels_last", "sliced", "transposed", "expanded"]),
+    seed=st.integers(0, 2**20),
+)
+
+
+def values_per_channel(call: Call) -> int:
+    return call.n * -(-call.h // call.stride) * -(-call.w // call.stride)
+
+
+@settings(max_examples=120)
+@given(calls)
+def test_float64_agrees_with_the_twin(call: Call) -> None:
+    assume(call.running or values_per_channel(call) > 1)
+    fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, call.arguments())
+    truth = outputs_and_gradients(reference.mixed_edges, call.arguments())
+    assert disagreement(fused, truth) < FLOAT64
+
+
+@settings(max_examples=200)
+@given(calls)
+def test_float32_agrees_with_the_float64_twin(call: Call) -> None:
+    """To 2e-6, or to twice the error that the twin makes in float32.
+
+    A few channels, or channels that are all alike, are left to float64: there a convolution does little but scale what
+    BN normalises, and its gradient is zero but for rounding.
+    """
+    call = replace(call, c=call.c + 3, n=call.n + 1, h=call.h + 3, w=call.w + 3)
+    call = replace(call, layout="sliced" if call.layout == "expanded" else call.layout)
+    assume(away_from_kinks(call))
+    single = replace(call, dtype=torch.float32)
+    arguments = single.arguments()
+    exact = replace(call, dtype=torch.float64).arguments()
+    with torch.no_grad():  # the truth starts from the rounded inputs
+        for to, value in zip(inputs(exact), inputs(arguments), strict=True):
+            to.copy_(value)
+        for name in ("running_mean", "running_var"):
+            if exact[name] is not None:
+                exact[name].copy_(arguments[name])
+    truth = outputs_and_gradients(reference.mixed_edges, exact)
+    fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, arguments)
+    error = disagreement(fused, truth)
+    if error > FLOAT32:
+        twin = outputs_and_gradients(reference.mixed_edges, single.arguments())
+        assert error <= 2 * disagreement(twin, truth)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_each_candidate_alone_passes_gradcheck(name: str, stride: int, device: str) -> None:
+    call = Call(candidates=(name,), stride=stride, n=2, c=3, h=5, w=4, edges=2, affine=True)
+    arguments = call.arguments(device)
+    leaves = inputs(arguments)
+
+    def outputs(*_: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.ops.amended_darts.mixed_edges(**arguments)[0])
+
+    assert torch.autograd.gradcheck(outputs, leaves, fast_mode=False, nondet_tol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_16_bit_types_are_as_exact_as_the_twin_in_that_type(dtype: torch.dtype, stride: int, device: str) -> None:
+    call = Call(dtype=dtype, stride=stride, n=4, c=6, h=8, w=8, edges=2)
+    arguments = call.arguments(device)
+    exact = replace(call, dtype=torch.float64).arguments(device)
+    with torch.no_grad():
+        for to, value in zip(inputs(exact), inputs(arguments), strict=True):
+            to.copy_(value)
+    truth = outputs_and_gradients(reference.mixed_edges, exact)
+    fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, arguments)
+    twin = outputs_and_gradients(reference.mixed_edges, call.arguments(device))
+    assert fused[0].dtype == dtype
+    assert disagreement(fused, truth) <= 2 * disagreement(twin, truth)
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_mixed_op_is_mixed_edges_with_one_edge(per_sample: bool, device: str) -> None:
+    arguments = Call(candidates=DARTS, per_sample=per_sample, affine=True).arguments(device)
+    (expected,), mean, var, saved = mixed_edges(**arguments)
+    single = {k: v[0] if k in ("weights", "bn_weight", "bn_bias") else v for k, v in arguments.items()}
+    torch.testing.assert_close(mixed_op(**single), expected, rtol=0, atol=0)
+    torch.testing.assert_close(reference.mixed_op(**single), expected)
+    assert mean.shape == var.shape == (1, 8, 4)
+    assert saved == [] or not arguments["recompute"]
+
+
+@pytest.mark.parametrize("frozen", ["x", "weights", "params", "norm"])
+def test_only_gradients_that_are_asked_for_come_back(frozen: str, device: str) -> None:
+    """And the others are what they are when all are asked for, bit for bit."""
+    call = Call(affine=True, edges=2, dtype=torch.float32)
+    everything = call.arguments(device)
+    arguments = call.arguments(device)
+    groups = {
+        "x": [arguments["x"]],
+        "weights": [arguments["weights"]],
+        "params": arguments["params"],
+        "norm": [arguments["bn_weight"], arguments["bn_bias"]],
+    }
+    for t in groups[frozen]:
+        t.requires_grad_(False)
+    complete = inputs(everything)
+    sum(y.sin().sum() for y in mixed_edges(**everything)[0]).backward()
+    sum(y.sin().sum() for y in mixed_edges(**arguments)[0]).backward()
+    flat = [arguments["x"], arguments["weights"], *arguments["params"], arguments["bn_weight"], arguments["bn_bias"]]
+    for t, full in zip(flat, complete, strict=True):
+        if t.requires_grad:
+            assert torch.equal(t.grad, full.grad)
+        else:
+            assert t.grad is None
+
+
+def test_an_unused_edge_gets_zero_gradients(device: str) -> None:
+    """One output of two is used: the other edge's params get zeros, x only the used edge's part."""
+    arguments = Call(edges=2, dtype=torch.float64).arguments(device)
+    mixed_edges(**arguments)[0][1].sum().backward()
+    half = len(arguments["params"]) // 2
+    assert all(p.grad.abs().sum() == 0 for p in arguments["params"][:half])
+    assert any(p.grad.abs().sum() > 0 for p in arguments["params"][half:])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_empty_batch_gives_empty_outputs_and_zero_gradients(stride: int, device: str) -> None:
+    for op in (mixed_edges, reference.mixed_edges):
+        arguments = Call(n=0, stride=stride, edges=2, affine=True).arguments(device)
+        y, mean, _, _ = op(**arguments)
+        assert [out.shape for out in y] == [(0, 4, -(-6 // stride), -(-5 // stride))] * 2
+        assert mean.abs().sum() == 0
+        gradients = torch.autograd.grad(sum(out.sum() for out in y), inputs(arguments))
+        assert all(g.abs().sum() == 0 for g in gradients)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "sliced", "transposed"])
+def test_outputs_take_the_memory_format_of_x(layout: str, device: str) -> None:
+    arguments = Call(layout=layout, edges=2, stride=2).arguments(device)
+    y = mixed_edges(**arguments)[0]
+    sum(out.sum() for out in y).backward()
+    for t in (*y, arguments["x"].grad) if layout != "transposed" else y:  # autograd gives a leaf's grad its own strides
+        assert t.is_contiguous(memory_format=torch.channels_last) == (layout == "channels_last")
+        assert t.is_contiguous() == (layout != "channels_last")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_nan_and_inf_spread_as_in_the_twin(name: str, value: float, device: str) -> None:
+    call = Call(candidates=(name,), running=True, n=1, c=3, h=7, w=7, dtype=torch.float32)
+    arguments = call.arguments(device)
+    with torch.no_grad():
+        arguments["x"][0, 1, 3, 3] = value
+    (fused,), *_ = mixed_edges(**arguments)
+    (twin,), *_ = reference.mixed_edges(**arguments)
+    torch.testing.assert_close(fused, twin, equal_nan=True, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_results_do_not_depend_on_the_number_of_threads(dtype: torch.dtype) -> None:
+    call = Call(n=5, c=7, h=9, w=10, edges=2, stride=2, per_sample=True, affine=True, dtype=dtype)
+    results = []
+    for threads in (1, 2, 3, 2):
+        torch.set_num_threads(threads)
+        results.append(outputs_and_gradients(torch.ops.amended_darts.mixed_edges, call.arguments()))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_nothing_is_saved_but_inputs_and_statistics(device: str) -> None:
+    """With recompute: x, weights, params and the batch statistics; x as it is, not a copy."""
+    arguments = Call(edges=2, dtype=torch.float32, n=8, c=8, h=16, w=16).arguments(device)
+    saved: list[torch.Tensor] = []
+
+    def pack(t: torch.Tensor) -> torch.Tensor:
+        saved.append(t)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        y, *_ = mixed_edges(**arguments)
+    own = {t.data_ptr() for t in (arguments["x"], arguments["weights"], *arguments["params"])}
+    extra = sum(t.numel() * t.element_size() for t in saved if t.data_ptr() not in own)
+    norms = sum(CANDIDATES[name].num_norms(1) for name in CANDIDATES)
+    assert extra == 2 * (2 * norms * 8) * 4
+    assert len(y) == 2

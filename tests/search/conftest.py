@@ -1,0 +1,61 @@
+"""Shared by the tests of the search package: one thread (the networks are tiny) and tiny searches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from amended_darts.config import SearchConfig
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., SearchConfig]:
+    """A search that takes about a second: one cell with two operators per edge, 11 steps an epoch."""
+
+    def make(**settings: object) -> SearchConfig:
+        defaults = {
+            "space": "s2",
+            "cells": 1,
+            "channels": 2,
+            "epochs": 2,
+            "out": str(tmp_path / "run"),
+            "alpha_lr": 0.05,
+        }
+        return SearchConfig(**{**defaults, **settings})
+
+    return make
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+COMMAND = [sys.executable, "-m", "amended_darts"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``amended-darts`` in an empty folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**ENVIRONMENT, **environment},
+            timeout=300,
+            check=False,
+        )
+
+    return run

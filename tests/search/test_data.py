@@ -1,0 +1,193 @@
+"""Sources are read as they are and refused in one sentence; streams depend on (seed, step) alone."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy
+import pytest
+import torch
+from amended_darts.config import SearchConfig
+from amended_darts.data import DataSet, Stream, heldout_batches, load_data, seeded_halves
+from amended_darts.data.images import MemoryImages
+from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.errors import InputError
+from PIL import Image
+
+CPU = torch.device("cpu")
+
+
+def stream(data, count=None, batch=8, seed=0, order=WEIGHT_ORDER, augment=WEIGHT_AUGMENT):
+    return Stream(data, torch.arange(count or len(data.train.labels)), batch, seed, order, augment, CPU)
+
+
+def take(source, first, count):
+    batches = source.batches(first)
+    return [next(batches) for _ in range(count)]
+
+
+def counting(pad=0, flip=False, size=6, count=20):
+    """Image i has i as its label, and distinct pixels."""
+    pixels = torch.arange(count * size * size).view(count, 1, size, size).remainder(251).to(torch.uint8)
+    images = MemoryImages(pixels, torch.arange(count))
+    return DataSet("counting", images, images, ("a", "b"), (0.0,), (1.0,), pad, flip)
+
+
+def test_digits():
+    data = load_data(SearchConfig())
+    assert data.train.pixels.shape == (1437, 1, 8, 8)
+    assert data.heldout.pixels.shape == (360, 1, 8, 8)
+    assert len(data.classes) == 10
+    assert not data.flip
+    assert torch.equal(load_data(SearchConfig(seed=1)).heldout.labels, data.heldout.labels)  # the same for every seed
+    everything = {image.numpy().tobytes() for image in data.train.pixels}
+    assert sum(image.numpy().tobytes() in everything for image in data.heldout.pixels) == 0
+    values = torch.cat([x for x, _ in take(stream(data, batch=100), 0, 14)])
+    assert abs(values.mean()) < 0.05
+    assert abs(values.std() - 1) < 0.05
+
+
+def test_halves_are_seeded_and_share_nothing():
+    one, other = seeded_halves(101, 0.5, seed=3)
+    assert (len(one), len(other)) == (50, 51)
+    assert sorted([*one.tolist(), *other.tolist()]) == list(range(101))
+    assert torch.equal(seeded_halves(101, 0.5, seed=3)[0], one)
+    assert not torch.equal(seeded_halves(101, 0.5, seed=4)[0], one)
+    with pytest.raises(InputError, match="--train-portion: expected at least 2 images for w and 2 for α, got 1 and 9"):
+        seeded_halves(10, 0.1, seed=0)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 7])
+def test_a_stream_taken_up_at_any_step_goes_on_as_it_was(first):
+    data = counting(pad=2, flip=True)
+    whole = take(stream(data), 0, 12)
+    for (x, y), (again, labels) in zip(whole[first:], take(stream(data), first, 12 - first), strict=True):
+        assert torch.equal(x, again)
+        assert torch.equal(y, labels)
+
+
+def test_every_pass_shows_each_image_once_in_a_new_order():
+    data = counting()
+    source = stream(data, batch=5)
+    passes = [torch.cat([y for _, y in take(source, 4 * number, 4)]) for number in range(2)]
+    assert [sorted(labels.tolist()) for labels in passes] == [list(range(20))] * 2
+    assert not torch.equal(*passes)
+    for labels in (stream(data, batch=5, seed=1), stream(data, batch=5, order=ALPHA_ORDER, augment=ALPHA_AUGMENT)):
+        assert not torch.equal(torch.cat([y for _, y in take(labels, 0, 4)]), passes[0])
+
+
+def test_augmentation_is_a_crop_of_the_padded_image_maybe_flipped():
+    data = counting(pad=2, flip=True)
+    seen = set()
+    for step in range(10):
+        for image, label in zip(*take(stream(data), step, 1)[0], strict=True):
+            padded = torch.nn.functional.pad(data.train.pixels[label].float(), (2, 2, 2, 2))
+            crops = {
+                (top, left, flip): padded[:, top : top + 6, left : left + 6].flip(2)
+                if flip
+                else padded[:, top : top + 6, left : left + 6]
+                for top in range(5)
+                for left in range(5)
+                for flip in (False, True)
+            }
+            found = [key for key, crop in crops.items() if torch.equal(crop, image)]
+            assert found
+            seen.add(found[0])
+    assert len(seen) > 25  # of 50: all offsets and both directions occur
+    assert {flip for *_, flip in seen} == {False, True}
+
+
+def test_half_smaller_than_a_batch():
+    source = stream(counting(), count=5, batch=64)
+    assert source.steps_per_pass == 1
+    assert take(source, 3, 1)[0][0].shape == (5, 1, 6, 6)
+
+
+def write_tree(root, held="test", count=5, size=(12, 9)):
+    draw = numpy.random.default_rng(0)
+    for part in ("train", held):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=numpy.uint8)).save(
+                    root / part / name / f"{index}.png"
+                )
+
+
+def folder(root, **settings):
+    return load_data(SearchConfig(data="imagefolder", root=str(root), image_size=8, **settings))
+
+
+@pytest.mark.parametrize("held", ["test", "val"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_imagefolder(tmp_path, held, workers):
+    write_tree(tmp_path, held)
+    data = folder(tmp_path, workers=workers)
+    assert data.classes == ("cat", "dog")
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    whole = take(stream(data, batch=4), 0, 3)
+    again = take(stream(data, batch=4), 1, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert whole[0][0].shape == (4, 3, 8, 8)
+    assert all(torch.equal(x, z) for (x, _), (z, _) in zip(whole[1:], again, strict=True))
+    assert [len(y) for _, y in heldout_batches(data, 4, CPU)] == [4, 4, 2]
+
+
+def test_unreadable_image_is_named(tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "train" / "dog" / "3.png").write_bytes(b"not an image")
+    with pytest.raises(InputError, match=r"train/dog/3.png: expected an image, cannot decode it"):
+        take(stream(folder(tmp_path), batch=5), 0, 2)
+
+
+def test_wrong_folders(tmp_path):
+    with pytest.raises(InputError, match="--root: expected the folder of the data set imagefolder, got nothing"):
+        load_data(SearchConfig(data="imagefolder"))
+    with pytest.raises(InputError, match=r"--root: expected an existing folder, got .*/absent"):
+        folder(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"expected a folder with train/ and test/ \(or val/\) in it"):
+        folder(tmp_path)
+    write_tree(tmp_path)
+    (tmp_path / "train" / "eel").mkdir()
+    with pytest.raises(InputError, match="the same classes in train/ and test/, they differ in eel"):
+        folder(tmp_path)
+    (tmp_path / "test" / "eel").mkdir()
+    with pytest.raises(InputError, match=r"expected images in .*/train/eel, got none"):
+        folder(tmp_path)
+
+
+def test_unknown_data_set():
+    with pytest.raises(InputError, match="--data: expected one of digits, cifar10, cifar100, imagefolder, got 'mnist'"):
+        load_data(SearchConfig(data="mnist"))
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_through_torchvision(tmp_path, monkeypatch, name):
+    """With a stand-in for torchvision's reader, which hands out uint8 [n, 32, 32, 3] and lists of labels."""
+
+    class Reader:
+        base_folder = "cifar-batches-py"
+        classes = ("a", "b")
+
+        def __init__(self, root, train, download):
+            assert not download
+            if not (tmp_path / "data").exists():
+                raise RuntimeError("Dataset not found or corrupted.")
+            self.data = numpy.arange(6 * 32 * 32 * 3, dtype=numpy.uint8).reshape(6, 32, 32, 3)
+            self.targets = [0, 1, 0, 1, 0, 1]
+
+    module = types.ModuleType("torchvision.datasets")
+    module.CIFAR10 = module.CIFAR100 = Reader
+    monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", module)
+    config = SearchConfig(data=name, root=str(tmp_path))
+    with pytest.raises(InputError, match=r"--root: expected the folder that holds cifar-batches-py of .*, got /"):
+        load_data(config)
+    (tmp_path / "data").mkdir()
+    data = load_data(config)
+    assert data.train.pixels.shape == (6, 3, 32, 32)
+    assert data.train.pixels[0, :, 0, 0].tolist() == [0, 1, 2]
+    assert (data.pad, data.flip) == (4, True)
+    assert take(stream(data, batch=3), 0, 1)[0][0].shape == (3, 3, 32, 32)

@@ -1,0 +1,87 @@
+"""Cell pictures: every box and label has room of its own, few edges cross, equal cells give equal files."""
+
+from __future__ import annotations
+
+import itertools
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from amended_darts.drawing import draw_alphas, draw_cells
+from amended_darts.drawing.layout import arrange
+from amended_darts.errors import InputError
+from amended_darts.genotype import Cell, Edge, Genotype, derive
+from amended_darts.spaces import find_space
+from hypothesis import given, settings
+from test_genotype import genotypes
+
+
+def cell(*edges, op="sep_conv_3x3"):
+    return Cell(tuple(Edge(node, source, op) for node, source in edges), False)
+
+
+@given(genotypes())
+@settings(max_examples=25, deadline=None)
+def test_nothing_overlaps(genotype):
+    for found in genotype.cells[:3]:
+        layout = arrange(found)
+        for one, other in itertools.combinations(layout.points, 2):
+            if one.column == other.column:
+                assert abs(one.y - other.y) >= (one.height + other.height) / 2 + 0.2
+        labels = sorted(point.text for point in layout.points if point.kind == "label")
+        assert labels == sorted(edge.op for edge in found.edges)
+        for route in layout.routes:  # an edge passes every column between its ends, once
+            columns = [layout.points[index].column for index in route.points]
+            assert columns == list(range(columns[0], columns[-1] + 1))
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [(2, 0), (2, 1), (3, 0), (3, 2), (4, 0), (4, 3), (5, 0), (5, 4)],  # a chain
+        [(2, 0), (2, 1), (3, 1), (3, 2), (4, 0), (4, 2), (5, 3), (5, 2)],
+        [(2, 0), (2, 1), (3, 2), (3, 1), (4, 2), (4, 0), (5, 2), (5, 0)],
+    ],
+)
+def test_planar_cells_are_drawn_with_kept_edges_uncrossed(edges):
+    layout = arrange(cell(*edges))
+    layout.routes = [route for route in layout.routes if route.op is not None]
+    assert layout.crossings() <= 1
+
+
+def test_two_inputs_into_three_nodes_cross_as_often_as_they_must():
+    layout = arrange(cell((2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1)))
+    assert layout.crossings() == 3
+
+
+def test_svg_holds_every_label_as_text(tmp_path):
+    genotype = derive(find_space("darts"), 8, [[[1 / 7] * 7] * 14] * 2)
+    draw_cells(genotype, tmp_path / "cells.svg")
+    root = ElementTree.parse(tmp_path / "cells.svg").getroot()
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("max_pool_3x3") == 16
+    assert {"normal cell (darts)", "reduction cell (darts)", "c[k-2]", "c[k-1]", "c[k]", "0", "1", "2", "3"} <= set(
+        texts
+    )
+    draw_cells(genotype, tmp_path / "again.svg")
+    assert (tmp_path / "cells.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
+
+
+def test_twenty_cells(tmp_path):
+    genotype = derive(find_space("s2"), 20, [[[0.4, 0.6]] * 14] * 20)
+    draw_cells(genotype, tmp_path / "cells.png")
+    assert (tmp_path / "cells.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_unknown_format(tmp_path):
+    with pytest.raises(InputError, match=r"--out: expected a name that ends in .svg, .png, .pdf, got .*cells.gif"):
+        draw_cells(Genotype("mine", (cell((2, 0)),)), tmp_path / "cells.gif")
+
+
+@pytest.mark.parametrize("name", ["darts", "s2"])
+def test_alphas(tmp_path, name):
+    space = find_space(name)
+    groups = space.groups(space.cells)
+    weights = [torch.rand(14, len(space.normal[0])).softmax(1) for _ in groups]
+    draw_alphas(space, groups, weights, tmp_path / "alphas.png")
+    assert (tmp_path / "alphas.png").read_bytes().startswith(b"\x89PNG")

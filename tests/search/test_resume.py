@@ -1,0 +1,350 @@
+"""A search that is interrupted, killed or refused: what is on disk then resumes to the uninterrupted run's bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from amended_darts import search_loop
+from amended_darts.checkpoint import load_checkpoint
+from amended_darts.config import SearchConfig
+from amended_darts.errors import InputError, Interrupted, RunError
+from amended_darts.search_loop import search
+from conftest import COMMAND, ENVIRONMENT
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch):
+    """They take longer than these searches, and test_search.py looks at them."""
+    monkeypatch.setattr(search_loop, "_draw", lambda *arguments: None)
+
+
+CLOCKS = ("seconds", "peak_memory_bytes")
+
+
+def results(folder):
+    """All that a run leaves and that has to be the same bit for bit: clocks and memory aside."""
+    state = load_checkpoint(Path(folder) / "checkpoint.pt")
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    kept = ("epoch", "step", "network", "architecture", "weight_optimizer", "alpha_optimizer", "random")
+    return {
+        "state": {name: state[name] for name in kept},
+        "metrics": [{key: value for key, value in line.items() if key not in CLOCKS} for line in lines],
+        "genotype": (Path(folder) / "genotype.json").read_text(),
+    }
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nothing interrupts (its settings: those of the fixture ``tiny``)."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("whole") / "run"
+    search(SearchConfig(space="s2", cells=1, channels=2, epochs=2, out=str(out), alpha_lr=0.05))
+    return results(out)
+
+
+def interrupt_at(monkeypatch, name, call):
+    """Sends this process a Ctrl-C during the given call of a function of the loop."""
+    original, calls = getattr(search_loop, name), iter(range(10**6))
+
+    def wrapped(*arguments):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(search_loop, name, wrapped)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("alpha_step", 0),
+        ("weight_step", 4),
+        ("weight_step", 10),
+        ("accuracy", 3),
+        ("weight_step", 11),
+        ("alpha_step", 21),
+    ],
+    ids=["first step", "mid-epoch", "last step of an epoch", "evaluation", "second epoch", "last step"],
+)
+def test_interrupted_at_any_step(tiny, monkeypatch, whole, name, call):
+    config = tiny()
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, name, call)
+        with pytest.raises(Interrupted, match=r"interrupted at epoch \d of 2, step \d+ of 11; .*checkpoint.pt holds"):
+            search(config)
+    search(tiny(resume=True))
+    assert same(results(config.out), whole)
+
+
+def test_interrupted_again_and_again(tiny, monkeypatch, whole):
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, "weight_step", 5)
+            with pytest.raises(Interrupted):
+                search(tiny(resume=True))
+    search(tiny(resume=True))
+    assert same(results(tiny().out), whole)
+
+
+def test_resuming_a_finished_search_changes_nothing(tiny, whole):
+    config = tiny()
+    search(config)
+    search(tiny(resume=True))
+    assert same(results(config.out), whole)
+
+
+def test_metrics_are_cut_back_to_the_checkpoint(tiny, whole):
+    """Lines written after the checkpoint (a kill between the two) go, and lost ones come back."""
+    config = tiny()
+    metrics = Path(config.out) / "metrics.jsonl"
+
+    def stop(line):
+        if line["epoch"] == 1:
+            shutil.copy(Path(config.out) / "checkpoint.pt", Path(config.out) / "kept.pt")
+
+    search(config, on_epoch=stop)
+    os.replace(Path(config.out) / "kept.pt", Path(config.out) / "checkpoint.pt")
+    assert len(metrics.read_text().splitlines()) == 2
+    search(tiny(resume=True))
+    assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == [1, 2]
+    assert same(results(config.out), whole)
+
+
+def command_line(out, *more):
+    settings = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "2", "--alpha-lr", "0.05"]
+    return [*COMMAND, "search", *settings, "--out", str(out), *more]
+
+
+def start(out, *more):
+    return subprocess.Popen(
+        command_line(out, *more), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path, process, timeout=120):
+    until = time.monotonic() + timeout
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("moment", range(2))
+def test_killed_at_any_moment(tmp_path, whole, moment):
+    """kill -9, some random time after the first checkpoint; a checkpoint at every step, so that one is being written
+    at most moments."""
+    out = tmp_path / "run"
+    process = start(out, "--checkpoint-every", "1")
+    wait_for(out / "checkpoint.pt", process)
+    time.sleep(random.Random(moment).uniform(0, 1.5))
+    process.kill()
+    process.communicate()
+    resumed = subprocess.run(
+        command_line(out, "--resume"), env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(results(out), whole)
+    assert not [path for path in out.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_ctrl_c_on_the_command_line(tmp_path, whole):
+    out = tmp_path / "run"
+    process = start(out)
+    wait_for(out / "checkpoint.pt", process)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert told.count("\n") == 1
+    assert told.startswith("amended-darts: interrupted at epoch ")
+    assert load_checkpoint(out / "checkpoint.pt")["epoch"] < 2
+    resumed = subprocess.run(
+        command_line(out, "--resume"), env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(results(out), whole)
+
+
+def test_resume_where_there_is_nothing_starts_at_the_beginning(tiny, whole):
+    search(tiny(resume=True))
+    assert same(results(tiny().out), whole)
+
+
+def test_a_finished_folder_is_not_run_over(tiny, checkpoint):
+    config = tiny(epochs=1)
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError, match=r"--out: .* already holds a search; pass --resume .* or --overwrite"):
+        search(config)
+    assert checkpoint.read_bytes() == before
+    search(tiny(epochs=1, overwrite=True))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
+    search(SearchConfig(space="s2", cells=1, channels=2, epochs=1, out=str(out), alpha_lr=0.05))
+    return out
+
+
+@pytest.fixture
+def checkpoint(tiny, finished):
+    """Of a finished search of one epoch, in the folder of ``tiny``."""
+    shutil.copytree(finished, tiny().out)
+    return Path(tiny().out) / "checkpoint.pt"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"space": "darts", "cells": 3}, "started with --space s2, --cells 1, got --space darts, --cells 3"),
+        ({"seed": 1}, "started with --seed 0, got --seed 1"),
+        (
+            {"estimator": "first_order"},
+            "started with --estimator amended, --rho 1.0, got --estimator first_order, --rho",
+        ),
+    ],
+)
+def test_another_search_is_refused(tiny, checkpoint, settings, told):
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError) as caught:
+        search(tiny(epochs=1, resume=True, **settings))
+    assert str(caught.value).startswith(f"{checkpoint}: this search was {told}")
+    assert checkpoint.read_bytes() == before
+
+
+def test_where_and_how_may_change(tiny, checkpoint):
+    moved = checkpoint.parent.with_name("moved")
+    shutil.move(checkpoint.parent, moved)
+    search(tiny(epochs=1, resume=True, out=str(moved), implementation="reference", checkpoint_every=3))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def other_tensors(path):
+    torch.save({"weights": torch.zeros(3)}, path)
+
+
+def code_inside(path):
+    """A pickle that would run a command if it were unpickled."""
+
+    class Bomb:
+        def __reduce__(self):
+            return os.system, (f"touch {path.parent}/exploded",)
+
+    torch.save({"format": "amended-darts search", "version": 1, "config": Bomb()}, path)
+
+
+def of_the_future(path):
+    torch.save({"format": "amended-darts search", "version": 99}, path)
+
+
+def incomplete(path):
+    state = torch.load(path, weights_only=True)
+    del state["alpha_optimizer"]
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (truncate, "expected a whole checkpoint, got a truncated or foreign file"),
+        (empty, "expected a whole checkpoint, got a truncated or foreign file"),
+        (flip_a_byte, "expected a whole checkpoint, "),
+        (other_tensors, "expected a checkpoint of amended-darts search, got another kind of file"),
+        (code_inside, "expected a checkpoint of amended-darts search, got another kind of file"),
+        (of_the_future, "expected a checkpoint of version 1, got version 99"),
+        (incomplete, "expected a complete checkpoint, it does not fit ('alpha_optimizer')"),
+    ],
+)
+def test_damaged_and_foreign_files_are_refused(tiny, checkpoint, damage, told):
+    damage(checkpoint)
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError) as caught:
+        search(tiny(epochs=1, resume=True))
+    assert str(caught.value).startswith(f"{checkpoint}: {told}")
+    assert "\n" not in str(caught.value)
+    assert checkpoint.read_bytes() == before
+    assert not (checkpoint.parent / "exploded").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tiny, monkeypatch):
+    """The step is named, and the checkpoint on disk is the last good one: it resumes."""
+    original, calls = search_loop.weight_step, iter(range(100))
+
+    def poisoned(network, *arguments):
+        if next(calls) == 14:
+            with torch.no_grad():
+                network.classifier.bias.fill_(torch.nan)
+        return original(network, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search_loop, "weight_step", poisoned)
+        with pytest.raises(
+            RunError, match=r"the loss of w is nan at epoch 2 of 2, step 4 of 11; .*checkpoint.pt holds"
+        ):
+            search(tiny())
+    assert load_checkpoint(Path(tiny().out) / "checkpoint.pt")["epoch"] == 1
+    search(tiny(resume=True))
+
+
+def test_a_full_disk_keeps_the_checkpoint(tiny, checkpoint, monkeypatch):
+    from amended_darts import files
+    from amended_darts.checkpoint import save_checkpoint
+
+    before = checkpoint.read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*checkpoint.pt: No space left on device"):
+        save_checkpoint(checkpoint, {"step": 1})
+    assert checkpoint.read_bytes() == before
+    assert sorted(path.name for path in checkpoint.parent.iterdir() if path.name.startswith(".")) == []
+
+
+def test_callers_generators_are_left_alone(tiny):
+    torch.manual_seed(7)
+    before, state = torch.get_rng_state(), random.getstate()
+    search(tiny(epochs=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert random.getstate() == state
+
+
+def test_signal_handlers_are_put_back(tiny):
+    before = signal.getsignal(signal.SIGINT)
+    search(tiny(epochs=1))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert sys.exc_info() == (None, None, None)

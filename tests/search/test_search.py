@@ -1,0 +1,173 @@
+"""A whole search: what it writes, what it learns, and that the estimator chosen by name is the one that moves α."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from amended_darts import estimators
+from amended_darts.architecture import Architecture
+from amended_darts.config import SearchConfig
+from amended_darts.errors import InputError
+from amended_darts.genotype import Genotype
+from amended_darts.search_loop import search
+from amended_darts.search_steps import alpha_step, weight_step
+from amended_darts.spaces import find_space
+from amended_darts.supernet import SuperNet
+
+COLUMNS = {
+    "epoch",
+    "steps",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "alpha_loss",
+    "alpha_accuracy",
+    "second_ratio",
+    "second_cosine",
+    "heldout_loss",
+    "heldout_accuracy",
+    "alpha_entropy",
+    "operators",
+    "seconds",
+    "peak_memory_bytes",
+}
+
+
+def test_what_a_search_writes(tiny):
+    told = []
+    result = search(tiny(), on_epoch=told.append)
+    out = Path(result.config.out)
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "metrics.jsonl", "genotype.json", "checkpoint.pt", "cells.svg", "alphas.png"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert lines == told == result.history
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["steps"] for line in lines] == [11, 22]
+    for line in lines:
+        assert set(line) == COLUMNS
+        assert sum(line["operators"].values()) == 8
+        assert 0 < line["second_ratio"] < math.inf
+        assert -1 <= line["second_cosine"] <= 1
+        assert 0 < line["alpha_entropy"] <= math.log(2)
+        assert line["peak_memory_bytes"] > 2**20
+    assert lines[1]["train_loss"] < lines[0]["train_loss"]
+    assert lines[0]["learning_rate"] == 0.025
+    assert lines[1]["learning_rate"] == pytest.approx(0.001 + 0.024 * (1 + math.cos(math.pi / 2)) / 2)
+    assert Genotype.load(out / "genotype.json") == result.genotype
+    config = json.loads((out / "config.json").read_text())
+    assert (config["cells"], config["rho"], config["eta"]) == (1, 1.0, None)
+    assert [tuple(group.shape) for group in result.weights] == [(14, 2)]
+    assert (out / "alphas.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_alpha_waits_for_its_start(tiny):
+    result = search(tiny(alpha_start_epoch=1, estimator="first_order"))
+    first, second = result.history
+    assert first["alpha_loss"] is None
+    assert first["alpha_entropy"] == pytest.approx(math.log(2), abs=1e-5)
+    assert second["alpha_loss"] > 0
+    assert second["second_ratio"] is None  # first order has no second term
+    assert second["alpha_entropy"] < first["alpha_entropy"]
+
+
+def test_same_seed_same_run_and_both_implementations_agree(tiny, tmp_path):
+    runs = [
+        search(tiny(epochs=1, estimator="first_order", out=str(tmp_path / name), **settings))
+        for name, settings in [("a", {}), ("b", {}), ("c", {"implementation": "reference"}), ("d", {"seed": 1})]
+    ]
+    weights = [torch.cat(run.weights) for run in runs]
+    assert torch.equal(weights[0], weights[1])
+    torch.testing.assert_close(weights[0], weights[2], rtol=0, atol=1e-2)
+    assert runs[0].history[0]["train_loss"] == pytest.approx(runs[2].history[0]["train_loss"], rel=1e-3)
+    assert not torch.equal(weights[0], weights[3])
+
+
+@pytest.fixture
+def parts():
+    torch.manual_seed(0)
+    space = find_space("s2")
+    network = SuperNet(space, 3, 1, cells=1, channels=2, implementation="reference")
+    batches = [(torch.randn(6, 1, 8, 8), torch.arange(6) % 3) for _ in range(2)]
+    return network, Architecture(space, 1), batches
+
+
+def state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("estimator", estimators.ESTIMATORS)
+def test_alpha_step_moves_alpha_alone(parts, estimator):
+    """w, running statistics and .grad fields are left bit for bit; α takes one Adam step along the estimate."""
+    network, architecture, (train, val) = parts
+    settings = {"amended": {"rho": 1.0, "radius": 0.01}}.get(estimator, {})
+    before, alphas = state(network), [alpha.detach().clone() for alpha in architecture.parameters()]
+    optimizer = torch.optim.SGD(architecture.parameters(), lr=1.0)
+    measured = alpha_step(network, architecture, optimizer, train, val, estimator, settings)
+    for name, value in state(network).items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(alpha.grad is None for alpha in architecture.parameters())
+    moved = [old - new.detach() for old, new in zip(alphas, architecture.parameters(), strict=True)]
+    assert float(measured["gradient_norm"]) == pytest.approx(float(torch.cat(moved).norm()), rel=1e-4)
+    with torch.no_grad():
+        for alpha, old in zip(architecture.parameters(), alphas, strict=True):
+            alpha.copy_(old)
+    loss = F.cross_entropy(network(val[0], architecture.weights()), val[1])
+    assert torch.equal(measured["alpha_loss"], loss.detach())
+    if estimator == "first_order":
+        first = torch.autograd.grad(loss, list(architecture.parameters()))
+        torch.testing.assert_close(moved, list(first), rtol=1e-4, atol=1e-6)
+
+
+def test_weight_step_moves_w_alone(parts):
+    network, architecture, (train, _) = parts
+    alphas = [alpha.detach().clone() for alpha in architecture.parameters()]
+    before = state(network)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    measured = weight_step(network, architecture, optimizer, train, clip=1e-3)
+    assert all(torch.equal(old, new) for old, new in zip(alphas, architecture.parameters(), strict=True))
+    assert measured["gradient_norm"] > 1e-3
+    names = [name for name, _ in network.named_parameters()]
+    moved = torch.cat([(state(network)[name] - before[name]).flatten() for name in names])
+    assert float(moved.norm()) == pytest.approx(0.1 * 1e-3, rel=1e-2)  # clipped
+
+
+WRONG = {
+    "--epochs: expected at least 1 epoch, got 0": {"epochs": 0},
+    "--epochs: expected int, got '3'": {"epochs": "3"},
+    "--epochs: expected int, got True": {"epochs": True},
+    "--lr: expected a positive learning rate, got nan": {"lr": float("nan")},
+    "--batch-size: expected at least 2 images": {"batch_size": 1},
+    "--train-portion: expected a share strictly between 0 and 1, got 1.0": {"train_portion": 1.0},
+    "--estimator: expected one of amended, first_order, got 'ammended'": {"estimator": "ammended"},
+    "--implementation: expected one of fused, reference, got 'eager'": {"implementation": "eager"},
+    "--eta, --rho: expected one of the two, got both (0.1 and 1.0)": {"eta": 0.1, "rho": 1.0},
+    "--rho: the estimator first_order has no second term": {"rho": 1.0, "estimator": "first_order"},
+    "--resume, --overwrite: expected one of the two": {"resume": True, "overwrite": True},
+    "--space: expected one of darts": {"space": "darts9"},
+    "--device: expected auto, cpu, cuda or cuda:N, got 'tpu9'": {"device": "tpu9"},
+    "--device: expected one of the GPUs that PyTorch sees": {"device": "cuda:99"},
+    "--cells: expected at least 3 for the space darts": {"space": "darts", "cells": 2},
+    "--data: expected one of digits": {"data": "mnist"},
+}
+
+
+@pytest.mark.parametrize("told", WRONG)
+def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, told):
+    config = SearchConfig(**{"out": str(tmp_path / "run"), **WRONG[told]})
+    with pytest.raises(InputError) as caught:
+        search(config)
+    assert str(caught.value).startswith(told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_amended_scale_is_rho_where_nothing_is_said():
+    assert SearchConfig().resolved().estimator_settings() == {"rho": 1.0, "radius": 0.01}
+    assert SearchConfig(eta=0.1).resolved().estimator_settings() == {"eta": 0.1, "radius": 0.01}
+    assert SearchConfig(estimator="first_order").resolved().estimator_settings() == {}
