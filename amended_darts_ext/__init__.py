@@ -7,7 +7,7 @@ Importing it registers ``torch.ops.amended_darts``. The three names of the proje
 from . import _library, _mixed_op, _perturbation, reference
 from .candidates import CANDIDATES, DARTS
 from .modules import Branch, MixedEdges, MixedOp
-from .ops import mixed_edges, mixed_op
+from .ops import mixed_edges, mixed_op, release_workspace
 from .perturbation import central_difference, global_norm, perturb_, step_size
 
 _library.load()
@@ -28,5 +28,6 @@ __all__ = [
     "mixed_op",
     "perturb_",
     "reference",
+    "release_workspace",
     "step_size",
 ]

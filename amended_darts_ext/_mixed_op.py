@@ -85,7 +85,19 @@ def _mixed_edges_fake(
     y = [x.new_empty(size).to(memory_format=_memory_format(x)) for _ in range(edges)]
     norms = sum(candidate.num_norms(stride, pool_norm) for candidate in table)
     statistics = (edges, norms, x.shape[1])
-    return y, weights.new_empty(statistics), weights.new_empty(statistics), []
+    convolutions = sum(candidate.num_norms(stride, pool_norm=False) for candidate in table)
+    saved = [] if recompute else _fake_saved(x, size, edges, convolutions)
+    return y, weights.new_empty(statistics), weights.new_empty(statistics), saved
+
+
+def _fake_saved(x: Tensor, size: Sequence[int], edges: int, convolutions: int) -> list[Tensor]:
+    """What the CPU keeps for backward: each convolution's output before BN, channels filled up to whole vectors."""
+    if x.device.type != "cpu" or x.dtype == torch.float64:
+        return []
+    n, c, h, w = size
+    width = {"baseline": 4, "avx2": 8, "avx512": 16}[torch.ops.amended_darts._cpu_isa()]
+    floats = convolutions * n * ((c + width - 1) // width * width) * h * w
+    return [x.new_empty(floats, dtype=torch.float32) for _ in range(edges)]
 
 
 def _mixed_edges_backward_fake(

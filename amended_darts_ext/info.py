@@ -18,12 +18,18 @@ def describe() -> str:
         "compiler": built["compiler"],
         "built for torch": f"{built['torch']} (stable ABI of 2.11: loads in 2.11 and newer)",
         "running torch": torch.__version__,
+        "CPU instruction set": _cpu_instruction_set(),
         "CUDA kernels": _cuda_kernels(built),
         "CUDA device": _cuda_device(),
         "operators": ", ".join(_operators()),
     }
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _cpu_instruction_set() -> str:
+    operators = torch.ops.amended_darts
+    return f"{operators._cpu_isa()} (AMENDED_DARTS_CPU_ISA may force one of {operators._cpu_isas()})"
 
 
 def _cuda_kernels(built: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["mixed_edges", "mixed_op"]
+__all__ = ["mixed_edges", "mixed_op", "release_workspace"]
 
 
 def mixed_op(
@@ -114,3 +114,12 @@ def mixed_edges(
         recompute,
         allow_tf32,
     )
+
+
+def release_workspace() -> None:
+    """Frees the memory that the CPU kernels keep from one call to the next.
+
+    Each call leases one workspace; as many are kept as calls ran at the same time, at most 8. What a running call uses
+    stays until another release.
+    """
+    torch.ops.amended_darts.release_workspace()

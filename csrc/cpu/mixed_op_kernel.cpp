@@ -1,8 +1,12 @@
 // mixed_edges on CPU tensors: makes the arguments contiguous and of one type, allocates, and calls the kernels.
+// float32 runs on the fused kernels, 16-bit types too, converted; float64 on the plain ones.
 #include <algorithm>
 
 #include "../mixed_op.h"
+#include "fused/fused.h"
+#include "isa.h"
 #include "plain/mixed_edges.h"
+#include "workspace.h"
 
 namespace amended_darts {
 namespace {
@@ -74,21 +78,47 @@ void describe(mixed::Edges<T>& call, const MixedEdgesSizes& sizes, const MixedEd
   call.bn_bias = pointer<T>(in.bn_bias);
 }
 
+void run(const mixed::Forward<float>& call) { mixed::fused::forward(call); }
+void run(const mixed::Forward<double>& call) { mixed::plain::forward(call); }
+void run(const mixed::Backward<float>& call) { mixed::fused::backward(call); }
+void run(const mixed::Backward<double>& call) { mixed::plain::backward(call); }
+
+// What recompute=False keeps, one tensor per edge: from the fused kernels alone.
+bool keeps(bool recompute, ScalarType type) { return !recompute && type == ScalarType::Float; }
+
+void check_saved(const std::vector<Tensor>& saved, const mixed::Edges<float>& call) {
+  const int64_t size = mixed::fused::saved_size(call);
+  check(static_cast<int64_t>(saved.size()) == call.edges, "_mixed_edges_backward: saved must hold ", call.edges,
+        " tensors or none, got ", saved.size());
+  for (const Tensor& each : saved)
+    check(each.scalar_type() == ScalarType::Float && each.is_cpu() && each.is_contiguous() && each.numel() == size,
+          "_mixed_edges_backward: each of saved must be what forward gave, ", size, " float32 values, got ",
+          each.numel());
+}
+void check_saved(const std::vector<Tensor>& saved, const mixed::Edges<double>&) {
+  check(saved.empty(), "_mixed_edges_backward: saved must be empty where x is float64, got ", saved.size(), " tensors");
+}
+
+int64_t saved_size(const mixed::Edges<float>& call) { return mixed::fused::saved_size(call); }
+int64_t saved_size(const mixed::Edges<double>&) { return 0; }
+
 Inputs prepare(const MixedEdgesArguments& a, ScalarType type) {
   return {ready(a.x, type), ready(a.weights, type), ready(a.params, type), ready(a.bn_weight, type),
           ready(a.bn_bias, type)};
 }
 
 template <typename T>
-MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats) {
+MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats,
+                         bool recompute) {
   const ScalarType type = accumulate_type(a.x.scalar_type());
   const mixed::Shape& shape = sizes.shape;
   Tensor mean = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
   Tensor var = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
-  std::vector<Tensor> y;
+  std::vector<Tensor> y, saved;
   for (int64_t e = 0; e < sizes.edges; ++e)
     y.push_back(empty(a.x, {shape.n, shape.c, shape.out_h(), shape.out_w()}, type));
   if (shape.n == 0) {
+    for (int64_t e = 0; keeps(recompute, type) && e < sizes.edges; ++e) saved.push_back(empty(a.x, {0}, type));
     if (batch_stats) {
       torch::stable::zero_(mean);
       torch::stable::zero_(var);
@@ -106,10 +136,13 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
     for (const Tensor& each : y) call.y.push_back(each.mutable_data_ptr<T>());
     call.mean = mean.mutable_data_ptr<T>();
     call.var = var.mutable_data_ptr<T>();
-    mixed::plain::forward(call);
+    for (int64_t e = 0; keeps(recompute, type) && e < sizes.edges; ++e)
+      saved.push_back(empty(a.x, {saved_size(call)}, type));
+    for (const Tensor& each : saved) call.saved.push_back(each.mutable_data_ptr<T>());
+    run(call);
   }
   for (Tensor& each : y) each = like_x(each, a.x);
-  return {std::move(y), std::move(mean), std::move(var), {}};
+  return {std::move(y), std::move(mean), std::move(var), std::move(saved)};
 }
 
 struct Needs {
@@ -118,7 +151,8 @@ struct Needs {
 
 template <typename T>
 MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes,
-                             const std::vector<Tensor>& grad_y, bool batch_stats, const Needs& need) {
+                             const std::vector<Tensor>& grad_y, const std::vector<Tensor>& saved, bool batch_stats,
+                             const Needs& need) {
   const ScalarType type = accumulate_type(a.x.scalar_type());
   const bool affine = need.norm && a.bn_weight.has_value();
   const Inputs in = prepare(a, type);
@@ -140,6 +174,8 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
   } else {
     mixed::Backward<T> call;
     describe(call, sizes, a, in, batch_stats);
+    if (!saved.empty()) check_saved(saved, call);
+    for (const Tensor& each : saved) call.saved.push_back(each.const_data_ptr<T>());
     for (const Tensor& grad : grads) call.grad_y.push_back(grad.const_data_ptr<T>());
     call.mean = mean.const_data_ptr<T>();
     call.var = var.const_data_ptr<T>();
@@ -150,7 +186,7 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
       call.grad_bn_weight = grad_bn_weight.mutable_data_ptr<T>();
       call.grad_bn_bias = grad_bn_bias.mutable_data_ptr<T>();
     }
-    mixed::plain::backward(call);
+    run(call);
   }
   if (need.x) grad_x = like_x(grad_x, a.x);
   if (a.x.scalar_type() != type)
@@ -163,13 +199,13 @@ MixedEdgesResult mixed_edges_cpu(const Tensor& x, const Tensor& weights, const s
                                  const std::vector<std::string>& candidates, int64_t stride,
                                  const std::optional<Tensor>& running_mean, const std::optional<Tensor>& running_var,
                                  const std::optional<Tensor>& bn_weight, const std::optional<Tensor>& bn_bias,
-                                 double eps, bool pool_norm, bool /*recompute*/, bool /*allow_tf32*/) {
+                                 double eps, bool pool_norm, bool recompute, bool /*allow_tf32*/) {
   const MixedEdgesArguments a{x,           weights,   params,  candidates, stride,   running_mean,
                               running_var, bn_weight, bn_bias, eps,        pool_norm};
   const bool batch_stats = !running_mean.has_value();
   const MixedEdgesSizes sizes = check_mixed_edges(a, "mixed_edges", batch_stats);
-  return x.scalar_type() == ScalarType::Double ? forward<double>(a, sizes, batch_stats)
-                                               : forward<float>(a, sizes, batch_stats);
+  return x.scalar_type() == ScalarType::Double ? forward<double>(a, sizes, batch_stats, recompute)
+                                               : forward<float>(a, sizes, batch_stats, recompute);
 }
 
 MixedEdgesGradients mixed_edges_backward_cpu(const std::vector<Tensor>& grad_y, const Tensor& x, const Tensor& weights,
@@ -177,7 +213,7 @@ MixedEdgesGradients mixed_edges_backward_cpu(const std::vector<Tensor>& grad_y, 
                                              const std::vector<std::string>& candidates, int64_t stride,
                                              const Tensor& mean, const Tensor& var,
                                              const std::optional<Tensor>& bn_weight,
-                                             const std::optional<Tensor>& bn_bias, const std::vector<Tensor>& /*saved*/,
+                                             const std::optional<Tensor>& bn_bias, const std::vector<Tensor>& saved,
                                              double eps, bool pool_norm, bool batch_stats, bool /*allow_tf32*/,
                                              bool need_x, bool need_weights, bool need_params, bool need_norm) {
   const std::optional<Tensor> given_mean(mean), given_var(var);
@@ -186,11 +222,34 @@ MixedEdgesGradients mixed_edges_backward_cpu(const std::vector<Tensor>& grad_y, 
   const MixedEdgesSizes sizes = check_mixed_edges(a, "_mixed_edges_backward", batch_stats);
   check_grad_y(grad_y, x, sizes);
   const Needs need{need_x, need_weights, need_params, need_norm};
-  return x.scalar_type() == ScalarType::Double ? backward<double>(a, sizes, grad_y, batch_stats, need)
-                                               : backward<float>(a, sizes, grad_y, batch_stats, need);
+  return x.scalar_type() == ScalarType::Double ? backward<double>(a, sizes, grad_y, saved, batch_stats, need)
+                                               : backward<float>(a, sizes, grad_y, saved, batch_stats, need);
+}
+
+std::string cpu_isa() { return isa_name(current_isa()); }
+
+std::string cpu_isas() {
+  std::string names;
+  for (const std::string& name : supported_isas()) names += (names.empty() ? "" : ", ") + name;
+  return names;
 }
 
 }  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(amended_darts, m) {
+  m.def("release_workspace() -> ()");
+  m.def("_workspace_bytes() -> int");
+  m.def("_cpu_isa() -> str");
+  m.def("_cpu_isas() -> str");
+}
+
+// They take no tensor, so no backend's key can find them.
+STABLE_TORCH_LIBRARY_IMPL(amended_darts, CompositeExplicitAutograd, m) {
+  m.impl("release_workspace", TORCH_BOX(&release_workspace));
+  m.impl("_workspace_bytes", TORCH_BOX(&workspace_bytes));
+  m.impl("_cpu_isa", TORCH_BOX(&cpu_isa));
+  m.impl("_cpu_isas", TORCH_BOX(&cpu_isas));
+}
 
 STABLE_TORCH_LIBRARY_IMPL(amended_darts, CPU, m) {
   m.impl("mixed_edges", TORCH_BOX(&mixed_edges_cpu));

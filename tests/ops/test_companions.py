@@ -28,6 +28,8 @@ class Lacks:
     flops: str = ""
 
 
+_NO_TENSORS = Lacks(**dict.fromkeys(("twin", "fake", "autograd", "autocast", "flops"), "takes and returns no tensor"))
+
 #: What is missing on purpose. An operator that is not here must have all five.
 EXCEPTIONS = {
     "mixed_op": Lacks(
@@ -44,6 +46,10 @@ EXCEPTIONS = {
     "_mixed_edges_backward": Lacks(
         twin="torch.autograd through the twin of mixed_edges", autocast="runs in the dtypes that forward saved"
     ),
+    "release_workspace": _NO_TENSORS,
+    "_workspace_bytes": _NO_TENSORS,
+    "_cpu_isa": _NO_TENSORS,
+    "_cpu_isas": _NO_TENSORS,
 }
 
 
