@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amended_darts.fidelity.problems import Bilevel, Dense, flat
-from amended_darts.hypergradient import amended, conjugate_gradient, neumann, unrolled
+from amended_darts.fidelity.problems import Bilevel, flat
+from amended_darts.hypergradient import amended, conjugate_gradient, neumann, two_moment, unrolled
 
 PASSES = {
     "unrolled": 4,
@@ -38,27 +38,13 @@ def second_terms(problem: Bilevel, g1: Tensor, lr: float, damping: float, radius
         "A v": neumann(*arguments, terms=0, lr=lr, **products),
         "amended": amended(*arguments, eta=1.0, **products),
         "neumann(1)": neumann(*arguments, terms=1, lr=lr, damping=damping, **products),
+        "two-moment": two_moment(*arguments, damping=damping, **products),
         "cg(1)": conjugate_gradient(*arguments, iterations=1, damping=damping, **products),
         "cg(5)": conjugate_gradient(*arguments, iterations=5, damping=damping, **products),
         "cg(20)": conjugate_gradient(*arguments, iterations=20, damping=damping, **products),
         "neumann(20)": neumann(*arguments, terms=20, lr=lr, damping=damping, **products),
     }
     return {name: flat(result) - g1 for name, result in results.items()}
-
-
-def two_moment(point: Dense, damping: float) -> Tensor:
-    """A candidate at five passes that needs no setting: −A x with x in the span of v and H v.
-
-    With θ = vᵀHv / vᵀv and τ = ‖Hv‖² / vᵀHv it is the Lanczos solution x = ((θ + τ) v − H v) / θ², whose unknown
-    second diagonal element is taken to be τ. Where θ ≤ 0 the term is zero.
-    """
-    H = point.H + damping * torch.eye(len(point.v), dtype=point.H.dtype)
-    product = H @ point.v
-    curvature = point.v @ product
-    if curvature <= 0:
-        return torch.zeros_like(point.g1)
-    theta, tau = curvature / (point.v @ point.v), (product @ product) / curvature
-    return -point.A @ ((theta + tau) * point.v - product) / theta**2
 
 
 @dataclass

@@ -74,10 +74,8 @@ def _networks(axes: Any, rows: list[dict[str, Any]]) -> None:
 
 def _sizes(axes: Any, rows: list[dict[str, Any]]) -> None:
     mine = [row for row in rows if row["size"].startswith("rho") and row["truth"] != "exact"]
-    for number, (problem, style) in enumerate(
-        (p, s) for p in dict.fromkeys(r["problem"] for r in mine) for s in ("-",)
-    ):
-        for estimator, line in (("amended", style), ("A v", ":")):
+    for number, problem in enumerate(dict.fromkeys(row["problem"] for row in mine)):
+        for estimator, line in (("amended", "-"), ("A v", ":")):
             chosen = [row for row in mine if row["problem"] == problem and row["estimator"] == estimator]
             sizes = sorted({float(row["size"].removeprefix("rho ")) for row in chosen})
             values = [median(r["cosine"] for r in chosen if float(r["size"].removeprefix("rho ")) == s) for s in sizes]

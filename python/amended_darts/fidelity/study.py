@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from amended_darts.fidelity.config import FidelityConfig
-from amended_darts.fidelity.measure import PASSES, agreement, second_terms, sized, through_training, two_moment
+from amended_darts.fidelity.measure import PASSES, agreement, second_terms, sized, through_training
 from amended_darts.fidelity.network import descend, minimise, network_problem, set_weights
 from amended_darts.fidelity.problems import (
     Bilevel,
@@ -126,7 +126,6 @@ def _quadratics(config: FidelityConfig, results: dict[str, Any]) -> None:
                 problem = random_quadratic(condition, correlated, torch.Generator().manual_seed(seed))
                 point = dense(problem)
                 seconds = second_terms(problem, point.g1, 1.0, 0.0, config.radius)
-                seconds["two-moment"] = two_moment(point, 0.0)
                 _compare(results, name, seed, point, seconds, {"exact": point.second()})
             _spectrum(results, name, seed, point)
 
@@ -137,7 +136,6 @@ def _ridges(config: FidelityConfig, results: dict[str, Any]) -> None:
         point = dense(problem)
         largest = float(_spectrum(results, "ridge", seed, point)[-1])
         seconds = second_terms(problem, point.g1, 1 / largest, 0.0, config.radius)
-        seconds["two-moment"] = two_moment(point, 0.0)
         alpha, epsilon = problem.alphas[0].detach(), 1e-5
         units = epsilon * torch.eye(len(alpha), dtype=alpha.dtype)
         retrained = torch.stack([(loss_at(alpha + u) - loss_at(alpha - u)) / (2 * epsilon) for u in units])
@@ -177,7 +175,6 @@ def _network(config: FidelityConfig, seed: int, smooth: bool, results: dict[str,
         )
         lr = 1 / largest
         seconds = second_terms(problem, point.g1, lr, config.damping, config.radius)
-        seconds["two-moment"] = two_moment(point, config.damping)
         trained = through_training(problem, config.unrolled_steps, lr)
         truths = {"exact": exact, f"{config.unrolled_steps} steps": trained - point.g1}
         _compare(results, name, seed, point, seconds, truths)
