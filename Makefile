@@ -1,8 +1,9 @@
 # The commands of this project; each makes the virtual environment it needs.
-#   make demo    a search on handwritten digits with the amended gradient, from nothing to pictures
-#   make test    all tests on this machine
-#   make lint    formatting, style and types
-#   make format  mends what can be mended
+#   make demo      a search on handwritten digits with the amended gradient, from nothing to pictures
+#   make test      all tests on this machine
+#   make sanitize  the kernels alone, under ASan, UBSan and TSan
+#   make lint      formatting, style and types
+#   make format    mends what can be mended
 PYTHON ?= python3
 VENV ?= .venv
 # What pip installs: a torch release, e.g. TORCH="torch==2.13.0", and the project (a wheel that is already built, say).
@@ -12,7 +13,7 @@ TESTS ?= tests
 RUN ?= runs/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test sanitize lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/amended-darts search --config examples/demo.yaml --out $(RUN) --overwrite
@@ -22,6 +23,13 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest $(TESTS)
+
+# The torch-free kernels in a program of their own, plain and under sanitizers.
+sanitize: $(VENV)/installed-dev
+	for kind in "" address,undefined thread; do \
+	  $(BIN)/cmake -G Ninja -S tests/cpp -B build/cpp-$$kind -DSANITIZE=$$kind -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  && $(BIN)/cmake --build build/cpp-$$kind && $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
+	done
 
 CPP = $(shell git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.cu')
 

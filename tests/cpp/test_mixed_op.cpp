@@ -1,6 +1,7 @@
 // Fused mixed op against plain double arithmetic on random calls, without torch: what sanitizers run.
 //
 // Usage: test_mixed_op [calls=200] [seed=0] [largest work in operations=4e6]
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -101,6 +102,12 @@ int check(Config config, std::mt19937_64& random, double tolerance, double* wors
 }  // namespace
 
 int main(int argc, char** argv) {
+  const char* isa = std::getenv("AMENDED_DARTS_CPU_ISA");
+  const std::vector<std::string> runnable = amended_darts::supported_isas();
+  if (isa != nullptr && std::find(runnable.begin(), runnable.end(), isa) == runnable.end()) {
+    std::printf("skipped: this processor cannot run %s\n", isa);
+    return 77;
+  }
   const int calls = argc > 1 ? std::atoi(argv[1]) : 200;
   std::mt19937_64 random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0);
   const double limit = argc > 3 ? std::atof(argv[3]) : 4e6;

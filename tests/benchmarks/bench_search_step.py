@@ -1,0 +1,153 @@
+"""Whole search steps of the super-network: ``python tests/benchmarks/bench_search_step.py``.
+
+One weight step (forward, backward, clipping, SGD) on the fused operator and on the twin, with the growth of the
+resident memory's peak; and one amended α step in units of a plain forward and backward, all on the fused operator. The
+pytest form, ``pytest tests/benchmarks/bench_search_step.py``, runs a small network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from amended_darts import Architecture, SuperNet, find_space
+from amended_darts.hypergradient import amended, first_order, frozen_buffers
+from torch import Tensor
+
+VARIANTS = ("fused", "eager NCHW", "eager channels_last")
+
+
+class Steps:
+    """A super-network of the darts8 space with its optimiser and two batches of colour images."""
+
+    def __init__(self, variant: str, cells: int, channels: int, batch: int, size: int) -> None:
+        torch.manual_seed(0)
+        space = find_space("darts8")
+        implementation = "fused" if variant == "fused" else "reference"
+        self.network = SuperNet(space, 10, cells=cells, channels=channels, implementation=implementation)
+        self.architecture = Architecture(space, cells)
+        self.format = torch.channels_last if variant.endswith("channels_last") else torch.contiguous_format
+        self.network = self.network.to(memory_format=self.format)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
+        self.batches = [
+            (torch.randn(batch, 3, size, size).contiguous(memory_format=self.format), torch.randint(10, (batch,)))
+            for _ in range(2)
+        ]
+
+    def loss(self, which: int = 0) -> Tensor:
+        images, labels = self.batches[which]
+        return F.cross_entropy(self.network(images, self.architecture.weights()), labels)
+
+    def weight_step(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss().backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+
+    def plain(self) -> None:
+        """A forward and backward with the gradients of weights and alphas."""
+        torch.autograd.grad(self.loss(), [*self.network.parameters(), *self.architecture.parameters()])
+
+    def alpha_step(self, estimator: Callable[..., list[Tensor]], **settings: float) -> None:
+        weights, alphas = list(self.network.parameters()), list(self.architecture.parameters())
+        with frozen_buffers(self.network):
+            estimator(self.loss, lambda: self.loss(1), weights, alphas, **settings)
+
+
+@pytest.mark.parametrize("step", ["weight step", "plain", "first order", "amended"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_search_step(benchmark: Any, variant: str, step: str) -> None:
+    steps = Steps(variant, cells=3, channels=4, batch=8, size=16)
+    calls: dict[str, Callable[[], None]] = {
+        "weight step": steps.weight_step,
+        "plain": steps.plain,
+        "first order": lambda: steps.alpha_step(first_order),
+        "amended": lambda: steps.alpha_step(amended, rho=1.0),
+    }
+    benchmark.group = step
+    benchmark(calls[step])
+
+
+def status(name: str) -> int:
+    """VmRSS or VmHWM of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+
+def timed(call: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def peak(variant: str, shape: list[int]) -> int:
+    """Growth of the peak over one weight step, in a process whose freed tensors go back to the system at once."""
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+    command = [sys.executable, __file__, "--peak", variant, "--shape", *map(str, shape)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+
+
+def main(shape: list[int], rounds: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    cells, channels, batch, size = shape
+    print(f"darts8, {cells} cells x {channels} channels, batch {batch}, {size}x{size}, {threads} threads, ", end="")
+    print(f"torch {torch.__version__}; medians of {rounds} interleaved rounds")
+    steps = {variant: Steps(variant, *shape) for variant in VARIANTS}
+    for each in steps.values():
+        each.weight_step()
+    times: dict[str, list[float]] = {v: [] for v in VARIANTS}
+    for _ in range(rounds):
+        for variant, each in steps.items():
+            times[variant].append(timed(each.weight_step))
+    print("| weight step | seconds | fused is faster by | peak GiB | fused needs 1 / |")
+    print("|---|---|---|---|---|")
+    peaks = {variant: peak(variant, shape) for variant in VARIANTS}
+    for variant, kept in times.items():
+        seconds, least = statistics.median(kept), statistics.median(times["fused"])
+        memory, part = peaks[variant] / 2**30, peaks[variant] / peaks["fused"]
+        print(f"| {variant} | {seconds:.2f} | {seconds / least:.1f} | {memory:.2f} | {part:.1f} |")
+    fused = steps["fused"]
+    calls: dict[str, Callable[[], None]] = {
+        "forward and backward": fused.plain,
+        "first-order α step": lambda: fused.alpha_step(first_order),
+        "amended α step": lambda: fused.alpha_step(amended, rho=1.0),
+    }
+    kept_times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            kept_times[name].append(timed(call))
+    unit = statistics.median(kept_times["forward and backward"])
+    print("\n| fused | seconds | in forwards and backwards |\n|---|---|---|")
+    for name, kept in kept_times.items():
+        print(f"| {name} | {statistics.median(kept):.2f} | {statistics.median(kept) / unit:.2f} |")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--shape", type=int, nargs=4, default=[8, 16, 64, 32], metavar=("CELLS", "CHANNELS", "BATCH", "SIZE")
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        measured = Steps(options.peak, *options.shape)
+        small = Steps(options.peak, *options.shape[:2], 2, options.shape[3])
+        small.weight_step()  # code and thread pools
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = status("VmRSS")
+        measured.weight_step()
+        print(status("VmHWM") - before)
+    else:
+        main(options.shape, options.rounds, options.threads)
