@@ -13,9 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ._checks import accumulate_dtype, check_mixed_edges, check_mixed_op, output_size
+from ._reference_perturbation import central_difference, global_norm, perturb_, step_size
 from .candidates import Candidate
 
-__all__ = ["Norms", "branch", "mixed_edges", "mixed_op"]
+__all__ = [
+    "Norms",
+    "branch",
+    "central_difference",
+    "global_norm",
+    "mixed_edges",
+    "mixed_op",
+    "perturb_",
+    "step_size",
+]
 
 
 class Norms:

@@ -82,4 +82,5 @@ def _usage_error(message: str) -> str:
     optional = r"Does not validate against any of the Union subtypes.*?<class '(\w+)'>.*Given value: "
     message = re.sub(optional, r"expected \1, got ", message, flags=re.DOTALL)
     message = re.sub(r"^Subcommand '(\w+)' does not accept option ", r"\1 has no option ", message)
-    return message.rstrip(". ")
+    message = message.rstrip(". ")
+    return message[:1].lower() + message[1:]

@@ -18,15 +18,15 @@ from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.extras import require
-from amended_darts.files import prepare_folder, write_text
+from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
-from amended_darts.metrics import FILE, finite, peak_memory
+from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
 from amended_darts.search_state import SearchState
 from amended_darts.search_steps import Batch, accuracy, alpha_step, weight_step
 
-OUTPUTS = ("genotype.json", "cells.svg", "alphas.png", FILE)
+RESULTS = ("genotype.json", "cells.svg", "alphas.png")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | No
     """Searches, and writes config.json, metrics.jsonl, genotype.json, checkpoint.pt, cells.svg and alphas.png to
     ``config.out``.
 
-    On a CPU a run that was interrupted and resumed gives bit for bit what the uninterrupted run gives.
+    On a CPU a run that was interrupted and resumed gives bit for bit what the uninterrupted run gives, on the same kind
+    of machine with as many threads (PyTorch's own convolutions depend on both).
 
     Args:
         config: what to search, where and how.
@@ -97,10 +98,11 @@ def _begin(state: SearchState) -> None:
             raise InputError(
                 f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it"
             )
+    remove_leftovers(out)
     state.history.write()
     write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
     if state.total_step == 0:
-        for name in OUTPUTS[:3]:  # of a search that is overwritten
+        for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)
         state.save()
 
@@ -129,7 +131,12 @@ def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progre
         train, val = next(batches)
         measured: dict[str, Tensor] = {}
         if val is not None:
-            measured = alpha_step(network, architecture, state.alpha_optimizer, train, val, config.estimator, settings)
+            try:
+                measured = alpha_step(
+                    network, architecture, state.alpha_optimizer, train, val, config.estimator, settings
+                )
+            except FloatingPointError as error:
+                raise RunError(f"{error}, {_where(state)}") from None
             _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
         measured |= weight_step(network, architecture, state.weight_optimizer, train, config.clip)
         _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
@@ -146,9 +153,11 @@ def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -
     if bool(torch.isfinite(loss + gradient)):
         return
     name, value = ("loss", loss) if not bool(torch.isfinite(loss)) else ("norm of the gradient", gradient)
-    raise RunError(
-        f"the {name} of {of} is {float(value)} at {state.position(1)}; {state.checkpoint} holds the last good state"
-    )
+    raise RunError(f"the {name} of {of} is {float(value)}, {_where(state)}")
+
+
+def _where(state: SearchState) -> str:
+    return f"at {state.position(1)}; {state.checkpoint} holds the last good state"
 
 
 def _stop_or_save(state: SearchState, stop: StopRequest, due: bool) -> None:
@@ -189,7 +198,15 @@ def _end_epoch(state: SearchState, stop: StopRequest) -> dict[str, Any]:
     return metrics
 
 
-_MEANS = ("train_loss", "train_accuracy", "alpha_loss", "alpha_accuracy", "second_ratio", "second_cosine")
+_MEANS = (
+    "train_loss",
+    "train_accuracy",
+    "alpha_loss",
+    "alpha_accuracy",
+    "second_ratio",
+    "second_unscaled_ratio",
+    "second_cosine",
+)
 
 
 @torch.no_grad()

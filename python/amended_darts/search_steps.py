@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,8 +26,12 @@ def alpha_step(
 ) -> dict[str, Tensor]:
     """Moves α along the estimator's gradient; w and the running statistics stay as they are.
 
-    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; and, of an estimator with a second
-    term, second_ratio (‖second‖ / ‖first‖ before any scaling) and second_cosine (between the two).
+    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; of the second term second_ratio,
+    ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta or rho scales it (their
+    quotient is the eta that a rho amounts to), and second_cosine, between the two (0 without a second term).
+
+    Raises:
+        FloatingPointError: a gradient that is not finite.
     """
     measured: dict[str, Tensor] = {}
 
@@ -45,9 +47,7 @@ def alpha_step(
 
     alphas = list(architecture.parameters())
     report: dict[str, Any] = {}
-    # Running statistics belong to the w step. Differences of passes need true float32: in TF32 the perturbation of w
-    # is lost in rounding.
-    with frozen_buffers(network), true_float32():
+    with frozen_buffers(network):  # running statistics belong to the w step
         gradients = find_estimator(estimator)(
             lambda: loss(train), val_loss, list(network.parameters()), alphas, report=report, **settings
         )
@@ -56,9 +56,8 @@ def alpha_step(
     measured["gradient_norm"] = torch.stack([gradient.norm() for gradient in gradients]).norm()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    for name in ("ratio", "cosine"):
-        if name in report:
-            measured[f"second_{name}"] = report[name]
+    measured.update(second_ratio=report["ratio"], second_cosine=report["cosine"])
+    measured["second_unscaled_ratio"] = report["direction_norm"] / report["first_norm"]
     return measured
 
 
@@ -80,15 +79,3 @@ def weight_step(
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Share of right answers, 0-d."""
     return (logits.detach().argmax(1) == labels).double().mean()
-
-
-@contextmanager
-def true_float32() -> Iterator[None]:
-    """Keeps TF32 out of convolutions and matrix products inside the block."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32, cudnn.allow_tf32 = False, False
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 
@@ -45,11 +47,15 @@ class Mixed(nn.Module):
         return b[0] * self.second[0](x) + b[1] * self.second[1](x).tanh()
 
 
-def bilevel(seed: int = 0, dtype: torch.dtype = torch.float64, **settings: float | bool) -> Bilevel:
-    """A classification problem with a training and a validation batch of its own."""
+def bilevel(
+    seed: int = 0, dtype: torch.dtype = torch.float64, part: tuple[int, int] = (0, 1), **settings: float | bool
+) -> Bilevel:
+    """A classification problem with a training and a validation batch of 8; or the ``part`` (rank, ranks) of each."""
     torch.manual_seed(seed)
     network = Mixed(**settings).to(dtype)  # type: ignore[arg-type]
     batches = [(torch.randn(8, 6, dtype=dtype), torch.randint(3, (8,))) for _ in range(2)]
+    rank, ranks = part
+    batches = [(x[rank::ranks], labels[rank::ranks]) for x, labels in batches]
     own = {id(alpha) for alpha in network.alpha}
 
     def loss(i: int) -> Callable[[], Tensor]:
@@ -57,6 +63,15 @@ def bilevel(seed: int = 0, dtype: torch.dtype = torch.float64, **settings: float
 
     weights: list[Tensor] = [p for p in network.parameters() if id(p) not in own]
     return Bilevel(loss(0), loss(1), weights, list(network.alpha), network)
+
+
+def quadratic(H: Tensor, A: Tensor, v: Tensor) -> Bilevel:
+    """L_train = ½wᵀHw + αᵀAw, L_val = vᵀw + ½‖α‖²: H, A and v as given, g1 = α."""
+    w = nn.Parameter(torch.randn_like(v))
+    alpha = nn.Parameter(torch.randn(len(A), dtype=v.dtype))
+    network = nn.Module()
+    network.w, network.alpha = w, alpha
+    return Bilevel(lambda: 0.5 * w @ H @ w + alpha @ A @ w, lambda: v @ w + 0.5 * alpha @ alpha, [w], [alpha], network)
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
@@ -82,3 +97,32 @@ def derivatives(problem: Bilevel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def relative(got: Tensor, want: Tensor) -> float:
     """‖got − want‖ / ‖want‖."""
     return ((got - want).norm() / want.norm()).item()
+
+
+models = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**16),
+        "norm": st.booleans(),
+        "embedding": st.booleans(),
+        "conv": st.booleans(),
+    }
+)
+
+
+def arguments(problem: Bilevel) -> tuple[Any, Any, list[Tensor], list[Tensor]]:
+    """What every estimator takes by position."""
+    return problem.train_loss, problem.val_loss, problem.weights, problem.alphas
+
+
+def state(problem: Bilevel) -> list[Any]:
+    """Values, flags and ``.grad`` of all weights and alphas."""
+    tensors = [*problem.weights, *problem.alphas]
+    return [(t.detach().clone(), t.requires_grad, None if t.grad is None else t.grad.clone()) for t in tensors]
+
+
+def assert_same_state(before: list[Any], problem: Bilevel) -> None:
+    for (value, flag, grad), (now, now_flag, now_grad) in zip(before, state(problem), strict=True):
+        assert torch.equal(value, now)
+        assert flag == now_flag
+        assert (grad is None) == (now_grad is None)
+        assert grad is None or torch.equal(grad, now_grad)

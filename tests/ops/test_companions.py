@@ -35,6 +35,14 @@ EXCEPTIONS = {
     "mixed_op": Lacks(
         fake="composite: decomposes to mixed_edges", autocast="composite", flops="composite: mixed_edges is counted"
     ),
+    **{
+        name: Lacks(
+            autograd="not differentiable: losses are differentiated, not the steps between them",
+            autocast="float32 and float64 only, on purpose: a perturbation does not survive 16 bits",
+            flops="moves memory; torch counts products alone",
+        )
+        for name in ("global_norm", "step_size", "perturb_", "central_difference")
+    },
     "_mixed_edges_backward": Lacks(
         twin="torch.autograd through the twin of mixed_edges", autocast="runs in the dtypes that forward saved"
     ),

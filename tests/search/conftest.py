@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from amended_darts.config import SearchConfig
+
+from .processes import COMMAND, ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +37,6 @@ def tiny(tmp_path: Path) -> Callable[..., SearchConfig]:
         return SearchConfig(**{**defaults, **settings})
 
     return make
-
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-COMMAND = [sys.executable, "-m", "amended_darts"]
 
 
 @pytest.fixture

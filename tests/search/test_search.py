@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -28,6 +29,7 @@ COLUMNS = {
     "alpha_loss",
     "alpha_accuracy",
     "second_ratio",
+    "second_unscaled_ratio",
     "second_cosine",
     "heldout_loss",
     "heldout_accuracy",
@@ -66,13 +68,33 @@ def test_what_a_search_writes(tiny):
     assert (out / "alphas.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_progress_bar_on_terminals_alone(tiny, monkeypatch):
+    """It counts the steps of the whole run, those before a resume included."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    seen = []
+    for resume in (False, True):
+        screen = Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", screen)
+            search(tiny(resume=resume, estimator="first_order"))
+        seen.append(screen.getvalue())
+    assert "epoch 2/2" in seen[0]
+    assert "loss=" in seen[0]
+    assert "22/22" in seen[0]
+    assert "22/22" in seen[1]
+
+
 def test_alpha_waits_for_its_start(tiny):
     result = search(tiny(alpha_start_epoch=1, estimator="first_order"))
     first, second = result.history
     assert first["alpha_loss"] is None
     assert first["alpha_entropy"] == pytest.approx(math.log(2), abs=1e-5)
     assert second["alpha_loss"] > 0
-    assert second["second_ratio"] is None  # first order has no second term
+    assert second["second_ratio"] == 0  # first order has no second term
     assert second["alpha_entropy"] < first["alpha_entropy"]
 
 

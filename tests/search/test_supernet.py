@@ -9,7 +9,8 @@ from amended_darts.architecture import Architecture
 from amended_darts.errors import InputError
 from amended_darts.spaces import Space, find_space
 from amended_darts.supernet import SuperNet
-from plain_darts import PlainDarts
+
+from .plain_darts import PlainDarts
 
 SIZES = {"classes": 5, "in_channels": 3, "cells": 4, "channels": 3}
 

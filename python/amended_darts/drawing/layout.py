@@ -16,7 +16,10 @@ from itertools import pairwise
 from amended_darts.genotype import Cell
 from amended_darts.spaces import INPUTS
 
-ROUNDS = 24
+ROUNDS = 32
+KEPT = 3  # a crossing with a kept edge is that much worse than one with an edge to the output
+
+Pieces = dict[int, list[tuple[int, int, int]]]  # by left column: two points and a weight
 
 
 @dataclass
@@ -54,13 +57,15 @@ class Layout:
         """Pairs of edge pieces that cross between two columns."""
         columns = _columns(self.points)
         ranks = {index: rank for column in columns for rank, index in enumerate(column)}
-        return _crossings(self._pieces(), ranks)
+        return _crossings(self.pieces(kept=1), ranks)
 
-    def _pieces(self) -> dict[int, list[tuple[int, int]]]:
-        pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    def pieces(self, kept: int) -> Pieces:
+        """The edges from column to column; those that carry an operator weigh ``kept``, the others 1."""
+        pieces: Pieces = defaultdict(list)
         for route in self.routes:
+            weight = 1 if route.op is None else kept
             for one, other in pairwise(route.points):
-                pieces[self.points[one].column].append((one, other))
+                pieces[self.points[one].column].append((one, other, weight))
         return pieces
 
 
@@ -113,23 +118,24 @@ def _columns(points: list[Point]) -> list[list[int]]:
     return columns
 
 
-def _crossings(pieces: dict[int, list[tuple[int, int]]], ranks: dict[int, int]) -> int:
+def _crossings(pieces: Pieces, ranks: dict[int, int]) -> int:
+    """Each crossing counts with the product of the two weights."""
     count = 0
     for column in pieces.values():
-        ends = [(ranks[one], ranks[other]) for one, other in column]
-        for position, (a, b) in enumerate(ends):
-            count += sum((a - c) * (b - d) < 0 for c, d in ends[position + 1 :])
+        ends = [(ranks[one], ranks[other], weight) for one, other, weight in column]
+        for position, (a, b, weight) in enumerate(ends):
+            count += weight * sum(other for c, d, other in ends[position + 1 :] if (a - c) * (b - d) < 0)
     return count
 
 
 def _order(layout: Layout) -> None:
     """Orders the points of each column for few crossings: from several starts, barycentre sweeps, then swaps of
     neighbours while they help; the best is kept, as ``y`` = -rank."""
-    pieces = layout._pieces()
+    pieces = layout.pieces(KEPT)
     before: dict[int, list[int]] = defaultdict(list)
     after: dict[int, list[int]] = defaultdict(list)
     for ends in pieces.values():
-        for one, other in ends:
+        for one, other, _ in ends:
             after[one].append(other)
             before[other].append(one)
     shuffle = random.Random(0)
@@ -161,7 +167,7 @@ def _order(layout: Layout) -> None:
         layout.points[index].y = -float(rank)
 
 
-def _swap(columns: list[list[int]], pieces: dict[int, list[tuple[int, int]]], ranks: dict[int, int]) -> int:
+def _swap(columns: list[list[int]], pieces: Pieces, ranks: dict[int, int]) -> int:
     count, improved = _crossings(pieces, ranks), True
     while improved:
         improved = False

@@ -17,7 +17,21 @@ written. Nothing in here knows about networks or cells.
 from ._buffers import frozen_buffers
 from ._gradient import gradient
 from .amended import amended
+from .conjugate_gradient import conjugate_gradient
 from .exact import exact
 from .first_order import first_order
+from .neumann import neumann
+from .two_moment import two_moment
+from .unrolled import unrolled
 
-__all__ = ["amended", "exact", "first_order", "frozen_buffers", "gradient"]
+__all__ = [
+    "amended",
+    "conjugate_gradient",
+    "exact",
+    "first_order",
+    "frozen_buffers",
+    "gradient",
+    "neumann",
+    "two_moment",
+    "unrolled",
+]

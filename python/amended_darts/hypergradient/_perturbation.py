@@ -1,7 +1,4 @@
-"""Norms, perturbations and differences of lists of tensors; lists may mix dtypes and devices.
-
-Each function is one fused call per dtype and device (``torch.ops.amended_darts``).
-"""
+"""The perturbation operators over lists that may mix dtypes and devices: one call for each pair of them."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+import amended_darts_ext as ext
 
 
 def _groups(tensors: Sequence[Tensor]) -> Iterator[list[int]]:
@@ -18,27 +17,34 @@ def _groups(tensors: Sequence[Tensor]) -> Iterator[list[int]]:
     yield from groups.values()
 
 
+def _pick(tensors: Sequence[Tensor], group: list[int]) -> list[Tensor]:
+    return [tensors[i] for i in group]
+
+
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """‖tensors‖₂ over all elements, 0-d on the device of the first."""
-    norms = [
-        torch.linalg.vector_norm(torch.stack(torch._foreach_norm([tensors[i] for i in g]))) for g in _groups(tensors)
-    ]
+    norms = [ext.global_norm(_pick(tensors, group)) for group in _groups(tensors)]
     if len(norms) == 1:
         return norms[0]
-    return torch.linalg.vector_norm(torch.stack([n.to(norms[0]) for n in norms]))
+    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0]) for norm in norms]))
 
 
 def step_size(vector: Sequence[Tensor], radius: float) -> Tensor:
     """radius / ‖vector‖₂, 0 for a zero vector; 0-d, on the device."""
+    groups = list(_groups(vector))
+    if len(groups) == 1:
+        return ext.step_size(list(vector), radius)
     norm = global_norm(vector)
-    return torch.where(norm > 0, radius / norm, torch.zeros_like(norm))
+    return torch.where(norm == 0, torch.zeros_like(norm), radius / norm)
 
 
-@torch.no_grad()
-def perturb_(weights: Sequence[Tensor], origin: Sequence[Tensor], vector: Sequence[Tensor], step: Tensor) -> None:
-    """weights = origin + step · vector, in place."""
-    for w, o, v in zip(weights, origin, vector, strict=True):
-        w.copy_(o + step.to(v) * v)
+def perturb_(
+    weights: Sequence[Tensor], origin: Sequence[Tensor], vector: Sequence[Tensor], step: Tensor, sign: float
+) -> None:
+    """weights = origin + sign · step · vector, in place."""
+    for group in _groups(weights):
+        first = weights[group[0]]
+        ext.perturb_(_pick(weights, group), _pick(origin, group), _pick(vector, group), step.to(first), sign)
 
 
 @torch.no_grad()
@@ -47,8 +53,11 @@ def restore_(weights: Sequence[Tensor], origin: Sequence[Tensor]) -> None:
     torch._foreach_copy_(list(weights), list(origin))
 
 
-@torch.no_grad()
 def central_difference(plus: Sequence[Tensor], minus: Sequence[Tensor], step: Tensor) -> list[Tensor]:
     """(plus − minus) / (2·step), zeros where step is 0."""
-    scale = torch.where(step > 0, 0.5 / step, torch.zeros_like(step))
-    return [(p - m) * scale.to(p) for p, m in zip(plus, minus, strict=True)]
+    result = list(plus)
+    for group in _groups(plus):
+        differences = ext.central_difference(_pick(plus, group), _pick(minus, group), step.to(plus[group[0]]))
+        for i, difference in zip(group, differences, strict=True):
+            result[i] = difference
+    return result

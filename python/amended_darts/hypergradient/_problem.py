@@ -67,13 +67,27 @@ class Problem:
         """A·vector = ∂²_{α,w}L_train·vector by central differences of ∂L_train/∂α: two passes without the weights'."""
         return self._difference(vector, radius, self.alphas, self.weights, name)
 
-    def exact_hessian_vector(self, vector: list[Tensor]) -> list[Tensor]:
+    def exact_hessian_vector(self, vector: list[Tensor], name: str = "the vector") -> list[Tensor]:
         """H·vector by double backward."""
+        _check_finite(vector, name)
         return self._directional(vector, self.weights)
 
-    def exact_mixed_vector(self, vector: list[Tensor]) -> list[Tensor]:
+    def exact_mixed_vector(self, vector: list[Tensor], name: str = "the vector") -> list[Tensor]:
         """A·vector by double backward."""
+        _check_finite(vector, name)
         return self._directional(vector, self.alphas)
+
+    def train_gradient_of_weights(self) -> list[Tensor]:
+        """∂L_train/∂w at the current weights: one pass without the alphas' gradients."""
+        with _frozen(self.alphas):
+            return self._train_gradient(self.weights)
+
+    def val_gradients_after(self, step: list[Tensor], lr: float) -> tuple[list[Tensor], list[Tensor]]:
+        """(∂L_val/∂α, ∂L_val/∂w) at weights − lr·step: one pass. The weights are back when it returns."""
+        perturb_(self.weights, self._saved(), step, step[0].new_full((), lr), -1.0)
+        gradients = self.val_gradients()
+        self._restore()
+        return gradients
 
     def _train_gradient(self, inputs: list[Tensor]) -> list[Tensor]:
         with self._train_randomness.replay():
@@ -100,15 +114,20 @@ class Problem:
         """
         step = step_size(vector, radius)
         _check_finite(vector, name)
+        origin = self._saved()
+        with _frozen(others):
+            perturb_(self.weights, origin, vector, step, 1.0)
+            plus = self._train_gradient(inputs)
+            perturb_(self.weights, origin, vector, step, -1.0)
+            minus = self._train_gradient(inputs)
+        self._restore()
+        return central_difference(plus, minus, step)
+
+    def _saved(self) -> list[Tensor]:
+        """The one copy of the weights, made when they first move."""
         if self._origin is None:
             self._origin = [w.detach().clone() for w in self.weights]
-        with _frozen(others):
-            perturb_(self.weights, self._origin, vector, step)
-            plus = self._train_gradient(inputs)
-            perturb_(self.weights, self._origin, vector, -step)
-            minus = self._train_gradient(inputs)
-        restore_(self.weights, self._origin)
-        return central_difference(plus, minus, step)
+        return self._origin
 
     def _restore(self) -> None:
         if self._origin is not None:

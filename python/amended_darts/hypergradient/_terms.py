@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,21 @@ import torch
 from torch import Tensor
 
 from ._perturbation import global_norm
+from ._settings import check_not_negative
+from ._vectors import dot, quotient
 
 
 def check_size(eta: float | None, rho: float | None, cap: float | None = None) -> None:
     """Raises ValueError unless exactly one of eta and rho is given, each of them finite and none negative."""
     if (eta is None) == (rho is None):
         raise ValueError(f"give either eta (absolute) or rho (relative), got eta={eta} and rho={rho}")
-    for name, value in (("eta", eta), ("rho", rho), ("cap", cap)):
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
+    given = {"eta": eta, "rho": rho, "cap": cap}
+    check_not_negative(**{name: value for name, value in given.items() if value is not None})
+
+
+def check_scale(rho: float | None, cap: float | None) -> None:
+    """For estimators whose second term has a size of its own: rho, which replaces it, and cap, which bounds it."""
+    check_size(None if rho is not None else 1.0, rho, cap)
 
 
 def combine(
@@ -33,8 +38,8 @@ def combine(
     """first − s · direction, with s = eta, or s = rho · ‖first‖ / ‖direction‖, then s · ‖direction‖ ≤ cap · ‖first‖.
 
     A direction of zeros adds nothing. Nothing is read back from the device. ``report``, if given, gets 0-d tensors:
-    ``first_norm``, ``second_norm`` (of s · direction), their ``ratio``, and the ``cosine`` between first and
-    −s · direction (0 where one of them is zero).
+    ``first_norm``, ``second_norm`` (of s · direction), their ``ratio``, ``direction_norm``, and the ``cosine`` between
+    first and −direction (0 where one of them is zero).
     """
     with torch.no_grad():
         first_norm, size = global_norm(first), global_norm(direction)
@@ -45,16 +50,11 @@ def combine(
             scale = torch.where(size > 0, scale, torch.zeros_like(scale))
         if report is not None:
             second_norm = scale * size
-            product = sum((a.double() * b.double()).sum() for a, b in zip(first, direction, strict=True))
             norms = first_norm.double() * size.double()
-            report["first_norm"], report["second_norm"] = first_norm, second_norm
-            report["ratio"] = _quotient(second_norm, first_norm)
-            report["cosine"] = -_quotient(product, norms)
+            report.update(first_norm=first_norm, second_norm=second_norm, direction_norm=size)
+            report["ratio"] = quotient(second_norm, first_norm.to(size))
+            report["cosine"] = -quotient(dot(first, direction).to(size.device), norms)
         return [a - scale.to(a) * b for a, b in zip(first, direction, strict=True)]
-
-
-def _quotient(a: Any, b: Tensor) -> Tensor:
-    return torch.where(b > 0, a / b, torch.zeros_like(b))
 
 
 def report_first_order(first: Sequence[Tensor], report: dict[str, Any] | None) -> None:
@@ -62,4 +62,4 @@ def report_first_order(first: Sequence[Tensor], report: dict[str, Any] | None) -
     if report is not None:
         norm = global_norm(first)
         zero = torch.zeros_like(norm)
-        report.update(first_norm=norm, second_norm=zero, ratio=zero, cosine=zero)
+        report.update(first_norm=norm, second_norm=zero, direction_norm=zero, ratio=zero, cosine=zero)

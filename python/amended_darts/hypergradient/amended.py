@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ._gradient import Gradient, Loss, gradient
 from ._problem import Problem
+from ._products import HESSIAN_PRODUCT, VAL_GRADIENT, Products
+from ._settings import check_products
 from ._terms import check_size, combine
 
 _gradient = gradient
@@ -48,7 +50,8 @@ def amended(
         radius: of both differences, in units of weights.
         hvp: "finite", or "exact" for H v and A u by double backward (3 passes; no custom operators inside).
         gradient: how derivatives are taken; norms are those of what it returns.
-        report: gets ``first_norm``, ``second_norm``, ``ratio``, ``cosine``, 0-d tensors on the device.
+        report: gets ``first_norm``, ``second_norm``, ``direction_norm`` (‖A H v‖), ``ratio`` (second to first) and
+            ``cosine`` (between them), 0-d tensors on the device.
 
     Returns:
         One gradient for each alpha. Nothing is read back from a device on the way.
@@ -58,15 +61,9 @@ def amended(
         FloatingPointError: v or u is not finite (on the CPU; elsewhere the result is not finite either).
     """
     check_size(eta, rho, cap)
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
-    if hvp not in ("finite", "exact"):
-        raise ValueError(f"hvp must be 'finite' or 'exact', got {hvp!r}")
+    check_products(hvp, radius)
     with Problem(train_loss, val_loss, weights, alphas, gradient) as problem:
         first, v = problem.val_gradients()
-        if hvp == "exact":
-            q = problem.exact_mixed_vector(problem.exact_hessian_vector(v))
-        else:
-            u = problem.hessian_vector(v, radius, "the validation loss's gradient of the weights")
-            q = problem.mixed_vector(u, radius, "the training loss's Hessian-vector product")
+        products = Products(problem, hvp, radius)
+        q = products.mixed(products.hessian(v, VAL_GRADIENT), HESSIAN_PRODUCT)
         return combine(first, q, eta=eta, rho=rho, cap=cap, report=report)
