@@ -108,8 +108,7 @@ Inputs prepare(const MixedEdgesArguments& a, ScalarType type) {
 }
 
 template <typename T>
-MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats,
-                         bool recompute) {
+MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats, bool recompute) {
   const ScalarType type = accumulate_type(a.x.scalar_type());
   const mixed::Shape& shape = sizes.shape;
   Tensor mean = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);

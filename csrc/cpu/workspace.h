@@ -8,7 +8,8 @@ namespace amended_darts {
 
 class WorkspaceArena;
 
-// One call's memory: a shared part and one scratch part per worker that is running. What it holds is undefined at first.
+// One call's memory: a shared part and one scratch part per worker that is running. What it holds is undefined at
+// first.
 class Workspace {
  public:
   Workspace();  // leases an arena that no other call uses, or makes one

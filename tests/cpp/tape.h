@@ -17,7 +17,9 @@ struct Node {
 
   Node(int64_t n_, int64_t c_, int64_t h_, int64_t w_)
       : value(static_cast<size_t>(n_ * c_ * h_ * w_)), grad(value.size()), n(n_), c(c_), h(h_), w(w_) {}
-  size_t at(int64_t i, int64_t j, int64_t y, int64_t x) const { return static_cast<size_t>(((i * c + j) * h + y) * w + x); }
+  size_t at(int64_t i, int64_t j, int64_t y, int64_t x) const {
+    return static_cast<size_t>(((i * c + j) * h + y) * w + x);
+  }
 };
 using Tensor = std::shared_ptr<Node>;
 

@@ -116,8 +116,8 @@ int main(int argc, char** argv) {
   while (done < calls) {
     Config config = random_config(random);
     if (work(config) > limit) continue;
-    const int64_t values = config.n * ((config.h + config.stride - 1) / config.stride) *
-                           ((config.w + config.stride - 1) / config.stride);
+    const int64_t values =
+        config.n * ((config.h + config.stride - 1) / config.stride) * ((config.w + config.stride - 1) / config.stride);
     if (config.batch_stats && values < 8) continue;  // statistics of a few values: rounding decides
     if (done % 8 == 7) {  // NaN and Inf, whose way is clear where statistics do not spread them
       config.extremes = true;
@@ -127,7 +127,11 @@ int main(int argc, char** argv) {
     // A large mean cancels in the gradients of matrices before BatchNorm, in any implementation.
     // A single channel leaves the gradients of its weights nothing but eps and rounding: BatchNorm undoes their scale.
     double ignored = 0;
-    failures += check(config, random, config.c == 1 ? 1e-2 : config.mean > 0 ? 2e-5 : 4e-6, config.c == 1 ? &ignored : &worst);
+    failures += check(config, random,
+                      config.c == 1     ? 1e-2
+                      : config.mean > 0 ? 2e-5
+                                        : 4e-6,
+                      config.c == 1 ? &ignored : &worst);
     ++done;
   }
   amended_darts::release_workspace();

@@ -111,7 +111,9 @@ void BackwardPass::run() {
 
 void BackwardPass::run_edge(int64_t e) {
   const Plan& plan = call_.plan;
-  const auto any_branch = [&](auto&& wanted) { return std::any_of(plan.branches.begin(), plan.branches.end(), wanted); };
+  const auto any_branch = [&](auto&& wanted) {
+    return std::any_of(plan.branches.begin(), plan.branches.end(), wanted);
+  };
   const bool any_last = any_branch([&](const Branch& branch) { return wants_last(e, branch); });
   const bool any_first = any_branch([&](const Branch& branch) { return wants_first(e, branch); });
   weights_ = call_.pack_edge(e, /*backward=*/true);

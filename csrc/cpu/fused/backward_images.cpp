@@ -34,9 +34,8 @@ bool BackwardPass::needs_dot(int64_t e, const SumTerm& term) const {
 }
 
 bool BackwardPass::needs_shared_dots() const {
-  return std::any_of(call_.plan.terms.begin(), call_.plan.terms.end(), [&](const SumTerm& term) {
-    return term.source != Source::branch && needs_dot(0, term);
-  });
+  return std::any_of(call_.plan.terms.begin(), call_.plan.terms.end(),
+                     [&](const SumTerm& term) { return term.source != Source::branch && needs_dot(0, term); });
 }
 
 bool BackwardPass::needs_values(int64_t e) const {
@@ -90,7 +89,8 @@ void BackwardPass::values(Worker& worker, int64_t e, int64_t n) {
   const bool shared = e == 0 && needs_shared_dots();
   if (shared || recomputes) call_.load_x(n, worker.x, recomputes ? worker.relu : Planes{});
   call_.pack_out(grad_y(e, n), worker.grad);
-  if (e == 0 || !needs_shared_dots()) add_sums(&grad_sums_[index(e)], nullptr, worker.grad, {}, nullptr, row(worker, n));
+  if (e == 0 || !needs_shared_dots())
+    add_sums(&grad_sums_[index(e)], nullptr, worker.grad, {}, nullptr, row(worker, n));
   for (size_t t = 0; t < call_.plan.terms.size(); ++t) {
     const SumTerm& term = call_.plan.terms[t];
     if (term.source != Source::branch) continue;
@@ -143,7 +143,7 @@ void BackwardPass::shared_values(Worker& worker, int64_t n) {
 
 void BackwardPass::outer(Worker& worker, int64_t e, int64_t n) {
   call_.load_x(n, worker.x, call_.plan.branches.empty() ? Planes{} : worker.relu);
-  start_grad_x(worker, e, n);
+  start_grad_x(worker, /*first=*/e == 0, n);
   call_.pack_out(grad_y(e, n), worker.grad);
   for (size_t t = 0; t < call_.plan.terms.size(); ++t) {
     const SumTerm& term = call_.plan.terms[t];
@@ -188,7 +188,7 @@ void BackwardPass::through_second_input(const Worker& worker, int64_t e, const B
 
 void BackwardPass::inner(Worker& worker, int64_t e, int64_t n) {
   call_.load_x(n, worker.x, worker.relu);
-  start_grad_x(worker, e + 1, n);
+  start_grad_x(worker, /*first=*/false, n);
   for (const Branch& branch : call_.plan.branches) {
     if (!wants_first(e, branch)) continue;
     through_norm(inner_norms_[static_cast<size_t>(branch.slot)], 1.0f, inner_grad(branch, n), output(e, branch, 0, n),
@@ -201,10 +201,10 @@ void BackwardPass::inner(Worker& worker, int64_t e, int64_t n) {
 }
 
 // The gradient of x so far: nothing, and then the shared terms of all edges, or what earlier passes left.
-void BackwardPass::start_grad_x(Worker& worker, int64_t e, int64_t n) {
+void BackwardPass::start_grad_x(Worker& worker, bool first, int64_t n) {
   if (!wants_x()) return;
   std::fill_n(worker.grad_relu.data, g_.in_image(), 0.0f);
-  if (e == 0) {
+  if (first) {
     std::fill_n(worker.grad_x.data, g_.in_image(), 0.0f);
     shared_grads(worker, n);
   } else {

@@ -21,7 +21,7 @@ class BackwardPass {
 
  private:
   struct Buffers {
-    Planes x, relu, grad_x, grad_relu;                           // of x's size
+    Planes x, relu, grad_x, grad_relu;                       // of x's size
     Planes inner, grad, grad_z, gathered, spread, max, avg;  // of y's size
     float* pool_scratch = nullptr;
   };
@@ -52,7 +52,7 @@ class BackwardPass {
   void shared_values(Worker& worker, int64_t n);
   void outer(Worker& worker, int64_t e, int64_t n);
   void inner(Worker& worker, int64_t e, int64_t n);
-  void start_grad_x(Worker& worker, int64_t e, int64_t n);
+  void start_grad_x(Worker& worker, bool first, int64_t n);
   void shared_grads(Worker& worker, int64_t n);
   void finish_grad_x(Worker& worker, int64_t n);
   void pool_image(const Worker& worker, Source source, Planes out);
@@ -102,12 +102,12 @@ class BackwardPass {
   Blocks blocks_;
   Workspace workspace_;
   int64_t scratch_size_ = 0, shared_size_ = 0, sums_size_ = 0, partial_size_ = 0;
-  std::vector<int64_t> partial_offsets_;  // by slot; the outer and the inner pass share the memory
-  std::vector<float*> outputs_;           // by slot, empty with saved outputs
-  std::vector<float*> inner_grads_;       // by slot of the second layer
-  std::vector<RowSums> grad_sums_;        // by edge
+  std::vector<int64_t> partial_offsets_;    // by slot; the outer and the inner pass share the memory
+  std::vector<float*> outputs_;             // by slot, empty with saved outputs
+  std::vector<float*> inner_grads_;         // by slot of the second layer
+  std::vector<RowSums> grad_sums_;          // by edge
   std::vector<std::vector<RowSums>> dots_;  // by term, then by edge where the edges share its value
-  std::vector<GradSums> inner_sums_;      // by slot of the first layer
+  std::vector<GradSums> inner_sums_;        // by slot of the first layer
   double* sums_ = nullptr;
   float* partials_ = nullptr;
   std::vector<float*> no_grads_;
@@ -116,7 +116,7 @@ class BackwardPass {
   std::vector<LayerWeights> weights_;
   std::vector<NormBackward> inner_norms_;  // by slot of the first layer
 
-  std::vector<NormConstants> constants_;  // by edge
+  std::vector<NormConstants> constants_;          // by edge
   std::vector<std::vector<NormBackward>> norms_;  // by edge, then by term
 };
 

@@ -49,10 +49,10 @@ __attribute__((noinline)) void correlate_rows(const Correlation& c, int64_t h, i
   for (int64_t w = 0; w < c.out_w; ++w) {
     const int64_t position = w * col_stride + c.left;
     const TapRange taps = taps_inside(position, tap_dilation, c.tap_cols, c.in_w);
-    correlate_column<kTaps, kDilation, kStride, kRows>(
-        in + (position + taps.begin * tap_dilation) * kWidth, row, tap_dilation * kWidth,
-        c.weight + taps.begin * kWidth, c.tap_cols * kWidth, taps.end - taps.begin,
-        c.out + h * c.out_row + w * c.out_col, c.out_row, c.accumulate);
+    correlate_column<kTaps, kDilation, kStride, kRows>(in + (position + taps.begin * tap_dilation) * kWidth, row,
+                                                       tap_dilation * kWidth, c.weight + taps.begin * kWidth,
+                                                       c.tap_cols * kWidth, taps.end - taps.begin,
+                                                       c.out + h * c.out_row + w * c.out_col, c.out_row, c.accumulate);
   }
 }
 

@@ -12,7 +12,8 @@ constexpr int64_t kMaxBlocks = 32;
 
 class ForwardPass {
  public:
-  explicit ForwardPass(const Forward<float>& io) : io_(io), call_(io), g_(call_.geometry), blocks_(io.shape.n, kMaxBlocks) {
+  explicit ForwardPass(const Forward<float>& io)
+      : io_(io), call_(io), g_(call_.geometry), blocks_(io.shape.n, kMaxBlocks) {
     Carver measure;
     Buffers sizes;
     carve(measure, sizes);
@@ -77,15 +78,13 @@ class ForwardPass {
 
   // A layer's output for one image. Without `saved` the second layer overwrites the first.
   Planes output(int64_t e, int branch, int layer, int64_t n) const {
-    float* base = io_.saved.empty()
-                      ? slots_[static_cast<size_t>(branch)]
-                      : io_.saved[static_cast<size_t>(e)] +
-                            (call_.plan.branches[static_cast<size_t>(branch)].slot + layer) * io_.shape.n * g_.out_image();
+    float* base = io_.saved.empty() ? slots_[static_cast<size_t>(branch)]
+                                    : io_.saved[static_cast<size_t>(e)] +
+                                          (call_.plan.branches[static_cast<size_t>(branch)].slot + layer) *
+                                              io_.shape.n * g_.out_image();
     return image(base, n);
   }
-  Planes image(float* base, int64_t n) const {
-    return {base + n * g_.out_image(), g_.out_pixels() * g_.width};
-  }
+  Planes image(float* base, int64_t n) const { return {base + n * g_.out_image(), g_.out_pixels() * g_.width}; }
 
   void run_edge(int64_t e) {
     weights_ = call_.pack_edge(e, /*backward=*/false);

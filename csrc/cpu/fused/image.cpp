@@ -81,13 +81,9 @@ Geometry::Geometry(const Shape& shape, const Plan& plan, int width_)
       stride(shape.stride),
       halo(plan.halo) {}
 
-Planes take_in(Carver& carver, const Geometry& g) {
-  return with_halo(carver, g.blocks, g.in_pixels() * g.width, 0);
-}
+Planes take_in(Carver& carver, const Geometry& g) { return with_halo(carver, g.blocks, g.in_pixels() * g.width, 0); }
 
-Planes take_out(Carver& carver, const Geometry& g) {
-  return with_halo(carver, g.blocks, g.out_pixels() * g.width, 0);
-}
+Planes take_out(Carver& carver, const Geometry& g) { return with_halo(carver, g.blocks, g.out_pixels() * g.width, 0); }
 
 Planes take_in_halo(Carver& carver, const Geometry& g) {
   return with_halo(carver, g.blocks, g.in_halo_block(), g.halo * g.w * g.width);
@@ -146,7 +142,8 @@ void layer_backward(const Kernels& kernels, const Geometry& g, const Layer& laye
       p.channels = g.channels;
       p.pixels = layer.out_pixels();
       p.weight_row = g.lanes();
-      p.grad_weight = grad.params + matrix_grad_offset(layer, static_cast<int>(t), g.channels, static_cast<int>(g.width)) +
+      p.grad_weight = grad.params +
+                      matrix_grad_offset(layer, static_cast<int>(t), g.channels, static_cast<int>(g.width)) +
                       first * g.width;
       kernels.pointwise_grad(p);
     }

@@ -9,15 +9,16 @@
 
 namespace amended_darts::mixed::fused {
 
-// out[h][w] (+)= sum over taps (a, b) of weight[a][b] * in[h * stride + a * dilation + top][w * stride + b * dilation + left]
-// for one block of channels. Columns outside the image are skipped; rows outside must hold zeros as far as taps reach.
+// out[h][w] (+)= sum over taps (a, b) of weight[a][b] * in[h * stride + a * dilation + top][w * stride + b * dilation +
+// left] for one block of channels. Columns outside the image are skipped; rows outside must hold zeros as far as taps
+// reach.
 struct Correlation {
   int tap_rows, tap_cols, dilation, stride;
-  int64_t top, left;       // position of tap (0, 0) for output (0, 0)
-  const float* in;         // pixel (0, 0)
-  int64_t in_row, in_w;    // floats from row to row; columns
-  const float* weight;     // [tap_rows][tap_cols][width]
-  float* out;              // pixel (0, 0)
+  int64_t top, left;                       // position of tap (0, 0) for output (0, 0)
+  const float* in;                         // pixel (0, 0)
+  int64_t in_row, in_w;                    // floats from row to row; columns
+  const float* weight;                     // [tap_rows][tap_cols][width]
+  float* out;                              // pixel (0, 0)
   int64_t out_row, out_col, out_h, out_w;  // floats from row to row and from column to column; size
   bool accumulate;
 };
@@ -33,7 +34,8 @@ struct CorrelationGrad {
   float* grad_weight;  // [tap_rows][tap_cols][width]
 };
 
-// A matrix between channels, applied to every pixel: out[m][p] (+)= sum of weight[k][m] * in[k][p], k in [k_begin, k_end)
+// A matrix between channels, applied to every pixel: out[m][p] (+)= sum of weight[k][m] * in[k][p], k in [k_begin,
+// k_end)
 struct Pointwise {
   const float* weight;  // [channels][weight_row]: row k holds the outputs of input channel k
   int64_t weight_row;

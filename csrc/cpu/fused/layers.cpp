@@ -127,8 +127,7 @@ Plan make_plan(const Edges<float>& edges) {
         break;
       case Kind::depthwise:
         for (int i = 0; i < candidate.halves; ++i) {
-          branch.layers.push_back(
-              depthwise_layer(edges, candidate, i == 0 ? stride : 1, param + 2 * i, norm + i));
+          branch.layers.push_back(depthwise_layer(edges, candidate, i == 0 ? stride : 1, param + 2 * i, norm + i));
         }
         plan.halo = std::max<int64_t>(plan.halo, candidate.padding());
         break;

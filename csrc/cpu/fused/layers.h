@@ -23,9 +23,10 @@ struct Tap {
   int kernel, dilation;
   int64_t top, left;  // input position of the kernel's first element for output (0, 0)
   int64_t out_begin, out_end;
-  int param;                                // the matrix
-  int64_t param_offset, param_stride;       // its element [m - out_begin][k] is at offset + ((m - out_begin) * C + k) * stride
-  std::vector<Phase> phases;                // of the input gradient
+  int param;  // the matrix
+  int64_t param_offset,
+      param_stride;           // its element [m - out_begin][k] is at offset + ((m - out_begin) * C + k) * stride
+  std::vector<Phase> phases;  // of the input gradient
 };
 
 struct Layer {
@@ -36,9 +37,7 @@ struct Layer {
   std::vector<Tap> taps;
 
   int64_t out_pixels() const { return out_h * out_w; }
-  bool is_copy(const Tap& tap) const {
-    return !depthwise && stride == 1 && tap.top == 0 && tap.left == 0;
-  }
+  bool is_copy(const Tap& tap) const { return !depthwise && stride == 1 && tap.top == 0 && tap.left == 0; }
 };
 
 enum class Source { x, max_pool, avg_pool, branch, none };

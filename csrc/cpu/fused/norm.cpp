@@ -113,9 +113,8 @@ void dot(const float* g, const float* z, const float* center, int64_t count, dou
   const Vec m = load(center);
   in_runs(count, [&](int64_t begin, int64_t end) {
     Vec sums[kSets] = {};
-    each(begin, end, [&](int64_t p, int set) {
-      sums[set] = fma(load(g + p * kWidth), load(z + p * kWidth) - m, sums[set]);
-    });
+    each(begin, end,
+         [&](int64_t p, int set) { sums[set] = fma(load(g + p * kWidth), load(z + p * kWidth) - m, sums[set]); });
     add(out, total(sums));
   });
 }

@@ -70,8 +70,7 @@ void max_pool(const Pool& c, const float* in, float* out) {
 }
 
 void avg_pool(const Pool& c, const float* in, float* out) {
-  separable(
-      c, in, out, c.scratch, [](Vec v) { return v; }, [](Vec sum, Vec value) { return sum + value; });
+  separable(c, in, out, c.scratch, [](Vec v) { return v; }, [](Vec sum, Vec value) { return sum + value; });
   divide_by_count(c, out, out);
 }
 

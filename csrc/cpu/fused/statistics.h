@@ -1,4 +1,5 @@
-// Sums over the batch, in double and in an order fixed by the shapes: first within a block of images, then across blocks.
+// Sums over the batch, in double and in an order fixed by the shapes: first within a block of images, then across
+// blocks.
 #pragma once
 
 #include <cstdint>

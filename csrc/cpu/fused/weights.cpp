@@ -34,8 +34,7 @@ std::vector<int> all(int size) {
 
 }  // namespace
 
-LayerWeights pack_weights(const Layer& layer, const float* const* params, int64_t channels, int width,
-                          bool backward) {
+LayerWeights pack_weights(const Layer& layer, const float* const* params, int64_t channels, int width, bool backward) {
   LayerWeights weights;
   const int64_t row = padded(channels, width);
   const float* kernel = layer.depthwise ? params[layer.param] : nullptr;
@@ -72,8 +71,8 @@ int64_t grad_size(const Layer& layer, int64_t channels, int width) {
   return matrix_grad_offset(layer, static_cast<int>(layer.taps.size()), channels, width);
 }
 
-void unpack_grads(const Layer& layer, const float* partials, int64_t count, int64_t stride, int64_t channels,
-                  int width, float* const* grads) {
+void unpack_grads(const Layer& layer, const float* partials, int64_t count, int64_t stride, int64_t channels, int width,
+                  float* const* grads) {
   const auto total = [&](int64_t at) {
     double sum = 0;
     for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(partials[i * stride + at]);

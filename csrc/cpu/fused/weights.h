@@ -9,9 +9,9 @@
 namespace amended_darts::mixed::fused {
 
 struct TapWeights {
-  std::vector<float> matrix;      // [C][blocks * width]: row k holds the outputs of input channel k
-  std::vector<float> transposed;  // [C][blocks * width]: row m holds the weights of output channel m
-  std::vector<float> kernel;      // [blocks][k][k][width]; ones where the tap only picks pixels
+  std::vector<float> matrix;               // [C][blocks * width]: row k holds the outputs of input channel k
+  std::vector<float> transposed;           // [C][blocks * width]: row m holds the weights of output channel m
+  std::vector<float> kernel;               // [blocks][k][k][width]; ones where the tap only picks pixels
   std::vector<std::vector<float>> phases;  // of the input gradient, each [blocks][rows][cols][width]
 };
 
@@ -27,7 +27,7 @@ int64_t grad_size(const Layer& layer, int64_t channels, int width);
 int64_t matrix_grad_offset(const Layer& layer, int tap, int64_t channels, int width);
 
 // Adds up `count` partial sums, `stride` floats apart, into the parameters' gradients (null: not asked for).
-void unpack_grads(const Layer& layer, const float* partials, int64_t count, int64_t stride, int64_t channels,
-                  int width, float* const* grads);
+void unpack_grads(const Layer& layer, const float* partials, int64_t count, int64_t stride, int64_t channels, int width,
+                  float* const* grads);
 
 }  // namespace amended_darts::mixed::fused
