@@ -43,9 +43,9 @@ def run_study(config: FidelityConfig, say: Callable[[str], None] = lambda line: 
         say: gets a line per part as it begins.
 
     Returns:
-        What fidelity.json holds: ``config``, ``seconds`` and ``processor_seconds``; ``counterexample``; ``agreement``, a row per problem, truth
-        and estimator; ``sizes``, of the whole gradient by ρ and η; ``damping``; ``differences``, by radius and
-        precision; ``spectra``.
+        What fidelity.json holds: ``config``, ``seconds`` and ``processor_seconds``; ``counterexample``; ``agreement``,
+        a row per problem, truth and estimator; ``sizes``, of the whole gradient by ρ and η; ``damping``;
+        ``differences``, by radius and precision; ``spectra``.
 
     Raises:
         InputError: a setting out of range, an ``out`` that cannot be written to, scikit-learn or matplotlib missing.
