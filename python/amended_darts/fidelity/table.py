@@ -25,6 +25,8 @@ def describe(results: dict[str, Any]) -> str:
         "",
         "Whole gradient against the truth's, by the size of the second term: cosine",
         *_grid(results["sizes"], ("problem", "truth", "estimator"), "size", "cosine"),
+        "and over all super-networks at once, against back-propagation through training",
+        *_grid([r for r in results["sizes"] if r["truth"] != "exact"], ("estimator",), "size", "cosine"),
         "",
         "Norm of amended's second term over that of the first, with an absolute eta",
         *_grid([r for r in results["sizes"] if "ratio" in r], ("problem", "estimator"), "size", "ratio"),
@@ -42,7 +44,7 @@ def describe(results: dict[str, Any]) -> str:
         "and cosine",
         *_grid(results["differences"], ("problem", "precision"), "radius", "cosine"),
         "",
-        f"{results['seconds']} s",
+        f"{results['seconds']} s, {results['processor_seconds']} s of one processor",
     ]
     return "\n".join(parts)
 
