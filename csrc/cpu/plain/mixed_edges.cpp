@@ -76,9 +76,7 @@ void backward(const Backward<T>& call) {
   });
 }
 
-template void forward(const Forward<float>&);
 template void forward(const Forward<double>&);
-template void backward(const Backward<float>&);
 template void backward(const Backward<double>&);
 
 }  // namespace amended_darts::mixed::plain

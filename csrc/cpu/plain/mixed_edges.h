@@ -1,4 +1,4 @@
-// The plain kernels: every candidate and every shape, written to be read. float64 runs here.
+// The plain kernels: every candidate and every shape, written to be read. Instantiated for double: float64 runs here.
 #pragma once
 
 #include "../../common/mixed_edges.h"
