@@ -18,7 +18,8 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
 def step_size(direction: Sequence[Tensor], radius: float) -> Tensor:
     """Twin of :func:`amended_darts_ext.perturbation.step_size`."""
     norm = global_norm([t.double() for t in direction])
-    return torch.where(norm == 0, 0.0, radius / norm).to(direction[0].dtype)
+    step = torch.where(norm.isfinite(), radius / norm, torch.nan)
+    return torch.where(norm == 0, 0.0, step).to(direction[0].dtype)
 
 
 @torch.no_grad()
@@ -30,11 +31,15 @@ def perturb_(
     sign: float = 1.0,
 ) -> None:
     """Twin of :func:`amended_darts_ext.perturbation.perturb_`."""
+    if len(weights) == 0:
+        return
     moved = torch._foreach_add(list(origin), torch._foreach_mul(list(direction), sign * step))
     torch._foreach_copy_(list(weights), moved)
 
 
 def central_difference(plus: Sequence[Tensor], minus: Sequence[Tensor], step: Tensor) -> list[Tensor]:
     """Twin of :func:`amended_darts_ext.perturbation.central_difference`."""
-    scale = torch.where(step == 0, 0.0, 0.5 / step)
-    return list(torch._foreach_mul(torch._foreach_sub(list(plus), list(minus)), scale))
+    if len(plus) == 0:
+        return []
+    width = torch.where(step == 0, torch.inf, 2 * step)
+    return list(torch._foreach_div(torch._foreach_sub(list(plus), list(minus)), width))

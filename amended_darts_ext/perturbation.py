@@ -1,7 +1,7 @@
 """Finite differences over all weights of a network at once, as typed functions over the operators.
 
-Lists hold float32 tensors, or float64 ones, of one device; any strides, 0-d and empty tensors too. ``step`` stays on
-the device: nothing is read back.
+Lists hold float32 tensors, or float64 ones, of one device; any strides, 0-d and empty tensors too. Empty lists are fine
+where a ``step`` tells the device. ``step`` stays on the device: nothing is read back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def step_size(direction: Sequence[Tensor], radius: float) -> Tensor:
-    """radius / ‖direction‖₂, 0-d: the step whose length is ``radius``; 0 where the direction is zero.
+    """radius / ‖direction‖₂, 0-d: the step whose length is ``radius``; 0 where the direction is zero, NaN where its
+    norm is not finite.
 
     Raises:
         RuntimeError: as :func:`global_norm`, or a negative radius.
@@ -52,9 +53,9 @@ def perturb_(
     The way back, bit for bit, is ``torch._foreach_copy_(weights, origin)``.
 
     Raises:
-        RuntimeError: lists that do not match tensor by tensor, or a step that is not one number beside them.
+        RuntimeError: lists that do not match tensor by tensor, a step that is not one number beside them, or weights
+            that share memory with each other or with the other lists.
     """
-    _check_some(weights, "weights", "perturb_")
     torch.ops.amended_darts.perturb_(weights, origin, direction, step, sign)
 
 
@@ -64,5 +65,4 @@ def central_difference(plus: Sequence[Tensor], minus: Sequence[Tensor], step: Te
     Raises:
         RuntimeError: as :func:`perturb_`.
     """
-    _check_some(plus, "plus", "central_difference")
     return torch.ops.amended_darts.central_difference(plus, minus, step)

@@ -24,6 +24,76 @@ bool same_kind(const Tensor& a, const Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.device() == b.device();
 }
 
+// "float32 on cpu", in the names that PyTorch prints.
+std::string kind(const Tensor& t) {
+  std::string text;
+  switch (t.scalar_type()) {
+    case ScalarType::Float: text = "float32"; break;
+    case ScalarType::Double: text = "float64"; break;
+    case ScalarType::Half: text = "float16"; break;
+    case ScalarType::BFloat16: text = "bfloat16"; break;
+    case ScalarType::Long: text = "int64"; break;
+    case ScalarType::Int: text = "int32"; break;
+    case ScalarType::Bool: text = "bool"; break;
+    default: text = torch::headeronly::toString(t.scalar_type());
+  }
+  if (t.is_cpu()) return text + " on cpu";
+  return text + (t.is_cuda() ? " on cuda:" : " on device ") + std::to_string(t.get_device_index());
+}
+
+// One tensor in memory, for the search for overlaps.
+struct Place {
+  uintptr_t begin;
+  uintptr_t end;  // of a contiguous tensor; of another, which kernels reach through a copy, one byte past its begin
+  size_t index;
+};
+
+std::vector<Place> places(const Tensors& list) {
+  std::vector<Place> result;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].numel() == 0) continue;
+    const auto begin = reinterpret_cast<uintptr_t>(list[i].data_ptr());
+    const uintptr_t bytes = list[i].is_contiguous() ? list[i].numel() * list[i].element_size() : 1;
+    result.push_back({begin, begin + bytes, i});
+  }
+  return result;
+}
+
+// Weights that share memory with what they are made from would be read half old, half new, and could not come back.
+void check_apart(const Tensors& weights, const Tensors& origin, const Tensors& direction) {
+  for (size_t i = 0; i < weights.size(); ++i)
+    for (int64_t d = 0; d < weights[i].dim(); ++d)
+      check(weights[i].numel() == 0 || weights[i].size(d) < 2 || weights[i].stride(d) != 0, "perturb_: weights[", i,
+            "] must have memory of its own for each element, got an expanded tensor of shape ", shape(weights[i]));
+  std::vector<Place> sorted = places(weights);
+  std::sort(sorted.begin(), sorted.end(), [](const Place& a, const Place& b) { return a.begin < b.begin; });
+  for (size_t i = 1; i < sorted.size(); ++i)
+    check(sorted[i - 1].end <= sorted[i].begin, "perturb_: weights must not share memory with each other, got weights[",
+          sorted[i - 1].index, "] and weights[", sorted[i].index, "] that do");
+  const auto check_list_apart = [&](const Tensors& list, const char* name) {
+    for (const Place& place : places(list)) {
+      // The weights lie apart, so their ends are in order as well: the first that ends behind place.begin is the one.
+      const auto other = std::upper_bound(sorted.begin(), sorted.end(), place.begin,
+                                          [](uintptr_t begin, const Place& weight) { return begin < weight.end; });
+      check(other == sorted.end() || place.end <= other->begin, "perturb_: ", name, "[", place.index,
+            "] must not share memory with the weights, which are written, got the memory of weights[",
+            other == sorted.end() ? 0 : other->index, "]");
+    }
+  };
+  check_list_apart(origin, "origin");
+  check_list_apart(direction, "direction");
+}
+
+void check_kinds(const Tensors& list, const char* name, const char* op) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const ScalarType type = list[i].scalar_type();
+    check(type == ScalarType::Float || type == ScalarType::Double, op, ": ", name, "[", i,
+          "] must be float32 or float64, got ", kind(list[i]));
+    check(same_kind(list[i], list[0]), op, ": ", name, "[", i, "] must have the dtype and device of ", name, "[0], ",
+          kind(list[0]), ", got ", kind(list[i]));
+  }
+}
+
 void check_like(const Tensors& list, const char* name, const Tensors& like, const char* like_name, const char* op) {
   check(list.size() == like.size(), op, ": ", name, " must hold ", like.size(), " tensors as ", like_name, ", got ",
         list.size());
@@ -31,36 +101,34 @@ void check_like(const Tensors& list, const char* name, const Tensors& like, cons
     check(same_shape(list[i], like[i]), op, ": ", name, "[", i, "] must have the shape of ", like_name, "[", i, "], ",
           shape(like[i]), ", got ", shape(list[i]));
     check(same_kind(list[i], like[i]), op, ": ", name, "[", i, "] must have the dtype and device of ", like_name, "[",
-          i, "]");
+          i, "], ", kind(like[i]), ", got ", kind(list[i]));
   }
 }
 
 void check_step(const Tensor& step, const Tensors& list, const char* op) {
-  check(step.numel() == 1 && same_kind(step, list[0]), op,
-        ": step must be one number with the dtype and device of the lists, got shape ", shape(step));
+  check(step.numel() == 1, op, ": step must be one number, got shape ", shape(step));
+  if (list.empty()) return;
+  check(same_kind(step, list[0]), op, ": step must have the dtype and device of the lists, ", kind(list[0]), ", got ",
+        kind(step));
 }
 
 }  // namespace
 
 void check_list(const Tensors& list, const char* name, const char* op) {
   check(!list.empty(), op, ": ", name, " must hold at least one tensor, got an empty list");
-  for (size_t i = 0; i < list.size(); ++i) {
-    const ScalarType type = list[i].scalar_type();
-    check(type == ScalarType::Float || type == ScalarType::Double, op, ": ", name, "[", i,
-          "] must be float32 or float64, got ", torch::headeronly::toString(type));
-    check(same_kind(list[i], list[0]), op, ": ", name, "[", i, "] must have the dtype and device of ", name, "[0]");
-  }
+  check_kinds(list, name, op);
 }
 
 void check_perturb(const Tensors& weights, const Tensors& origin, const Tensors& direction, const Tensor& step) {
-  check_list(weights, "weights", "perturb_");
+  check_kinds(weights, "weights", "perturb_");
   check_like(origin, "origin", weights, "weights", "perturb_");
   check_like(direction, "direction", weights, "weights", "perturb_");
   check_step(step, weights, "perturb_");
+  check_apart(weights, origin, direction);
 }
 
 void check_central_difference(const Tensors& plus, const Tensors& minus, const Tensor& step) {
-  check_list(plus, "plus", "central_difference");
+  check_kinds(plus, "plus", "central_difference");
   check_like(minus, "minus", plus, "plus", "central_difference");
   check_step(step, plus, "central_difference");
 }

@@ -17,7 +17,8 @@ using torch::stable::Tensor;
 using Tensors = std::vector<Tensor>;
 
 // Each raises where an argument of its operator does not fit: lists hold float32 or float64 tensors of one dtype and
-// device, lists that belong together match tensor by tensor, step is one number beside them.
+// device, lists that belong together match tensor by tensor, step is one number beside them, and weights, which are
+// written, share memory with nothing. Lists may be empty where step says which device it is.
 void check_list(const Tensors& list, const char* name, const char* op);
 void check_perturb(const Tensors& weights, const Tensors& origin, const Tensors& direction, const Tensor& step);
 void check_central_difference(const Tensors& plus, const Tensors& minus, const Tensor& step);

@@ -88,6 +88,7 @@ Tensor step_size_cpu(const Tensors& direction, double radius) {
 void perturb_cpu(const Tensors& weights, const Tensors& origin, const Tensors& direction, const Tensor& step,
                  double sign) {
   check_perturb(weights, origin, direction, step);
+  if (weights.empty()) return;
   const Tensors from = contiguous(origin), along = contiguous(direction), to = contiguous(weights);
   dispatch(weights, [&](auto tag) {
     using T = decltype(tag);
@@ -105,6 +106,7 @@ void perturb_cpu(const Tensors& weights, const Tensors& origin, const Tensors& d
 
 Tensors central_difference_cpu(const Tensors& plus, const Tensors& minus, const Tensor& step) {
   check_central_difference(plus, minus, step);
+  if (plus.empty()) return {};
   const Tensors p = contiguous(plus), m = contiguous(minus);
   Tensors result;
   for (const Tensor& t : p) result.push_back(torch::stable::empty_like(t));
@@ -112,11 +114,11 @@ Tensors central_difference_cpu(const Tensors& plus, const Tensors& minus, const 
     using T = decltype(tag);
     const List<T> out = pointers<T>(result);
     const List<const T> a = pointers<T, const T>(p), b = pointers<T, const T>(m);
-    const T scale = inverse_width(number<T>(step));
+    const T divisor = width(number<T>(step));
     for_each_chunk(out.sizes, [&](int64_t, size_t t, int64_t begin, int64_t end) {
       T* __restrict__ to = out.data[t];
       const T *left = a.data[t], *right = b.data[t];
-      for (int64_t i = begin; i < end; ++i) to[i] = (left[i] - right[i]) * scale;
+      for (int64_t i = begin; i < end; ++i) to[i] = (left[i] - right[i]) / divisor;
     });
   });
   return result;

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "../common/perturbation.h"
+#include "shared_memory.h"
 
 namespace amended_darts::perturbation {
 
@@ -90,35 +91,45 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     central_difference_kernel(const __grid_constant__ Table<T, 3> table, const T* __restrict__ step) {
   const Chunk chunk = find_chunk(table, blockIdx.x);
-  const T scale = inverse_width(*step);
+  const T divisor = width(*step);
   for_each_pair(table.data[1][chunk.tensor] + chunk.begin, table.data[2][chunk.tensor] + chunk.begin,
                 table.data[0][chunk.tensor] + chunk.begin, chunk.end - chunk.begin,
-                [scale](T plus, T minus) { return (plus - minus) * scale; });
+                [divisor](T plus, T minus) { return (plus - minus) / divisor; });
 }
 
 // Sum over the block in a fixed order: halves are folded until one is left. The result is valid in thread 0.
 __device__ inline double block_sum(double value) {
-  __shared__ double partial[kThreads];
+  CU_SHARED(double, partial, [kThreads]);
   partial[threadIdx.x] = value;
   __syncthreads();
   for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+    if (static_cast<int>(threadIdx.x) < half) partial[threadIdx.x] += partial[threadIdx.x + half];
     __syncthreads();
   }
   return partial[0];
 }
 
-// partial[block] = the sum of squares of its chunk, in float64.
+// partial[block] = the sum of squares of its chunk, in float64. Each thread sums the same elements in the same order
+// whether they can be loaded four at a time or not: where a tensor lies in memory does not change its norm.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) squares_kernel(const __grid_constant__ Table<T, 1> table,
                                                            double* __restrict__ partial) {  // [chunks]
   const Chunk chunk = find_chunk(table, blockIdx.x);
   const T* data = table.data[0][chunk.tensor] + chunk.begin;
   const int64_t count = chunk.end - chunk.begin;
+  const bool vectors = aligned(data);
   double sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += kThreads) {
-    const double value = data[i];
-    sum += value * value;
+  for (int64_t i = 4 * static_cast<int64_t>(threadIdx.x); i < count; i += 4 * kThreads) {
+    Four<T> x{};
+    if (vectors && i + 4 <= count) {
+      x = *reinterpret_cast<const Four<T>*>(data + i);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        if (i + j < count) x.value[j] = data[i + j];
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sum += static_cast<double>(x.value[j]) * static_cast<double>(x.value[j]);
   }
   sum = block_sum(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;

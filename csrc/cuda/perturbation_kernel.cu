@@ -77,6 +77,7 @@ Tensor step_size_cuda(const Tensors& direction, double radius) {
 void perturb_cuda(const Tensors& weights, const Tensors& origin, const Tensors& direction, const Tensor& step,
                   double sign) {
   check_perturb(weights, origin, direction, step);
+  if (weights.empty()) return;
   const torch::stable::accelerator::DeviceGuard guard(weights[0].get_device_index());
   const Tensors to = contiguous(weights), from = contiguous(origin), along = contiguous(direction);
   const cudaStream_t stream = current_stream(weights[0].get_device_index());
@@ -93,6 +94,7 @@ void perturb_cuda(const Tensors& weights, const Tensors& origin, const Tensors& 
 
 Tensors central_difference_cuda(const Tensors& plus, const Tensors& minus, const Tensor& step) {
   check_central_difference(plus, minus, step);
+  if (plus.empty()) return {};
   const torch::stable::accelerator::DeviceGuard guard(plus[0].get_device_index());
   const Tensors p = contiguous(plus), m = contiguous(minus);
   Tensors result;

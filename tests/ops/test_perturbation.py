@@ -95,7 +95,74 @@ def test_zero_and_non_finite_vectors(device: str) -> None:
     for value in (float("nan"), float("inf")):
         bad = [torch.tensor([1.0, value], device=device)]
         assert not torch.isfinite(global_norm(bad))
-    assert torch.isnan(step_size([torch.tensor([float("nan")], device=device)], 0.01))
+        # Not radius / infinity = 0, the step of a zero vector: that would hide that the vector has diverged.
+        for step in (step_size(bad, 0.01), reference.step_size(bad, 0.01)):
+            assert torch.isnan(step)
+    assert torch.isnan(step_size([torch.full((2,), 1e200, dtype=torch.float64, device=device)], 0.01))
+    assert torch.isnan(central_difference(bad, [torch.ones(2, device=device)], torch.zeros((), device=device))[0][1])
+
+
+def test_smallest_steps_divide_without_overflow(device: str) -> None:
+    """1 / (2 · step) is infinite in float32 for these steps; the quotient is not."""
+    step = torch.tensor(1e-40, device=device)
+    plus, minus = [torch.tensor([1e-3, 1.0], device=device)], [torch.tensor([0.0, 1.0], device=device)]
+    expected = torch.tensor([1e-3 / (2 * step.item()), 0.0], device=device)
+    torch.testing.assert_close(central_difference(plus, minus, step)[0], expected)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "sliced", "transposed", "channels_last"])
+def test_the_origin_comes_back_bit_for_bit(layout: str, device: str) -> None:
+    weights, direction = lists(2, [(2, 3, 4, 5), (7, 3), (), (0, 2), (0, 0, 0, 2)], layout, torch.float32, device)
+    weights[1][0, 0] = -0.0
+    origin = [w.clone() for w in weights]
+    step = step_size(direction, 1.0)
+    for sign in (1.0, -1.0):
+        perturb_(weights, origin, direction, step, sign)
+        assert not torch.equal(weights[0], origin[0])
+    torch._foreach_copy_(weights, origin)
+    for w, o in zip(weights, origin, strict=True):
+        assert torch.equal(w, o)
+        assert torch.equal(torch.signbit(w), torch.signbit(o))
+
+
+def test_empty_lists_are_fine_where_a_step_tells_the_device(device: str) -> None:
+    step = torch.tensor(0.1, device=device)
+    for ops in (torch.ops.amended_darts, reference):
+        assert ops.perturb_([], [], [], step) is None
+        assert ops.central_difference([], [], step) == []
+
+
+def test_where_a_tensor_lies_does_not_change_its_norm(device: str) -> None:
+    values = torch.randn(10_007, device=device)
+    store = torch.empty(10_011, device=device)
+    norms = set()
+    for offset in range(4):
+        moved = store[offset : offset + 10_007]
+        moved.copy_(values)
+        norms.add(global_norm([moved]).item())
+    assert len(norms) == 1
+
+
+def test_weights_share_memory_with_nothing(device: str) -> None:
+    """They would be read half old, half new."""
+    step = torch.tensor(0.1, device=device)
+    store = torch.zeros(20, device=device)
+    a, b, c = store[:5], store[5:10], store[10:15]
+    perturb_([c, a], [b, torch.zeros_like(a)], [b, b], step)  # neighbours, in any order
+    perturb_([store[::2]], [store[1::2]], [store[1::2]], step)  # interleaved
+    refused: list[tuple[Any, str]] = [
+        (([a], [a], [b]), r"origin\[0\] must not share memory with the weights.*weights\[0\]"),
+        (([c, a], [b, b], [b, store[4:9]]), r"direction\[1\] must not share memory with the weights.*weights\[1\]"),
+        (([store[:10]], [store[10:]], [store[:20:2]]), r"direction\[0\] must not share memory with the weights"),
+        (([store[::4]], [store[5:10]], [store[:5]]), r"direction\[0\] must not share memory with the weights"),
+        (([a, store[4:9]], [b, b], [b, b]), r"weights must not share memory .* weights\[0\] and weights\[1\]"),
+        (([store[:1].expand(5)], [a], [b]), r"weights\[0\] must have memory of its own for each element.*\[5\]"),
+    ]
+    for arguments, sentence in refused:
+        before = store.clone()
+        with pytest.raises(RuntimeError, match=sentence):
+            perturb_(*arguments, step)
+        assert torch.equal(store, before)
 
 
 def test_squares_neither_overflow_nor_vanish(device: str) -> None:
@@ -129,13 +196,17 @@ def test_bad_input_names_the_argument() -> None:
     step = torch.tensor(0.1)
     cases: list[tuple[Any, tuple[Any, ...], str]] = [
         (global_norm, ([],), "global_norm: tensors must hold at least one tensor"),
-        (global_norm, ([torch.zeros(2).half()],), r"global_norm: tensors\[0\] must be float32 or float64"),
-        (global_norm, ([a[0], a[1].double()],), r"tensors\[1\] must have the dtype and device of tensors\[0\]"),
+        (global_norm, ([torch.zeros(2).half()],), r"tensors\[0\] must be float32 or float64, got float16 on cpu"),
+        (
+            global_norm,
+            ([a[0], a[1].double()],),
+            r"tensors\[1\] must .* tensors\[0\], float32 on cpu, got float64 on cpu",
+        ),
         (step_size, (a, -1.0), "step_size: radius must not be negative, got -1"),
         (perturb_, (a, b, a, step), r"perturb_: origin\[1\] must have the shape of weights\[1\], \[3\], got \[4\]"),
         (perturb_, (a, a[:1], a, step), "perturb_: origin must hold 2 tensors as weights, got 1"),
-        (perturb_, (a, a, a, torch.zeros(2)), r"perturb_: step must be one number .* got shape \[2\]"),
-        (perturb_, (a, a, a, step.double()), "perturb_: step must be one number with the dtype"),
+        (perturb_, (a, a, a, torch.zeros(2)), r"perturb_: step must be one number, got shape \[2\]"),
+        (perturb_, (a, a, a, step.double()), "perturb_: step must have .* float32 on cpu, got float64 on cpu"),
         (central_difference, (a, b, step), r"central_difference: minus\[1\] must have the shape of plus\[1\]"),
     ]
     for op, arguments, sentence in cases:
