@@ -21,6 +21,7 @@ from .conjugate_gradient import conjugate_gradient
 from .exact import exact
 from .first_order import first_order
 from .neumann import neumann
+from .richardson import richardson
 from .unrolled import unrolled
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "frozen_buffers",
     "gradient",
     "neumann",
+    "richardson",
     "unrolled",
 ]
