@@ -106,8 +106,7 @@ void perturb_cpu(const Tensors& weights, const Tensors& origin, const Tensors& d
 Tensors central_difference_cpu(const Tensors& plus, const Tensors& minus, const Tensor& step) {
   check_central_difference(plus, minus, step);
   const Tensors p = contiguous(plus), m = contiguous(minus);
-  Tensors result;
-  for (const Tensor& t : p) result.push_back(torch::stable::empty_like(t));
+  const Tensors result = empty_like(plus);
   dispatch(plus, [&](auto tag) {
     using T = decltype(tag);
     const List<T> out = pointers<T>(result);
