@@ -85,10 +85,9 @@ Tensors empty_like(const Tensors& list) {
     for (size_t d = sizes.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(sizes[d], 1);
     int32_t dtype = 0, device = 0;
     AtenTensorHandle handle = nullptr;
-    const bool made =
-        aoti_torch_get_dtype(t.get(), &dtype) == 0 && aoti_torch_get_device_type(t.get(), &device) == 0 &&
-        aoti_torch_empty_strided(t.dim(), sizes.data(), strides.data(), dtype, device, t.get_device_index(),
-                                 &handle) == 0;
+    const bool made = aoti_torch_get_dtype(t.get(), &dtype) == 0 && aoti_torch_get_device_type(t.get(), &device) == 0 &&
+                      aoti_torch_empty_strided(t.dim(), sizes.data(), strides.data(), dtype, device,
+                                               t.get_device_index(), &handle) == 0;
     if (!made) check(false, "cannot allocate a tensor of shape ", shape(t));
     result.emplace_back(handle);
   }
