@@ -198,7 +198,15 @@ def _end_epoch(state: SearchState, stop: StopRequest) -> dict[str, Any]:
     return metrics
 
 
-_MEANS = ("train_loss", "train_accuracy", "alpha_loss", "alpha_accuracy", "second_ratio", "second_cosine")
+_MEANS = (
+    "train_loss",
+    "train_accuracy",
+    "alpha_loss",
+    "alpha_accuracy",
+    "second_ratio",
+    "second_unscaled_ratio",
+    "second_cosine",
+)
 
 
 @torch.no_grad()

@@ -26,8 +26,9 @@ def alpha_step(
 ) -> dict[str, Tensor]:
     """Moves α along the estimator's gradient; w and the running statistics stay as they are.
 
-    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; second_ratio, ‖second term‖ / ‖first‖
-    as they were added up, and second_cosine, between the two (both 0 of an estimator without second term).
+    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; of the second term second_ratio,
+    ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta or rho scales it (their
+    quotient is the eta that a rho amounts to), and second_cosine, between the two (0 without a second term).
 
     Raises:
         FloatingPointError: a gradient that is not finite.
@@ -56,6 +57,7 @@ def alpha_step(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     measured.update(second_ratio=report["ratio"], second_cosine=report["cosine"])
+    measured["second_unscaled_ratio"] = report["direction_norm"] / report["first_norm"]
     return measured
 
 

@@ -65,6 +65,15 @@ def bilevel(
     return Bilevel(loss(0), loss(1), weights, list(network.alpha), network)
 
 
+def quadratic(H: Tensor, A: Tensor, v: Tensor) -> Bilevel:
+    """L_train = ½wᵀHw + αᵀAw, L_val = vᵀw + ½‖α‖²: H, A and v as given, g1 = α."""
+    w = nn.Parameter(torch.randn_like(v))
+    alpha = nn.Parameter(torch.randn(len(A), dtype=v.dtype))
+    network = nn.Module()
+    network.w, network.alpha = w, alpha
+    return Bilevel(lambda: 0.5 * w @ H @ w + alpha @ A @ w, lambda: v @ w + 0.5 * alpha @ alpha, [w], [alpha], network)
+
+
 def flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([t.detach().reshape(-1) for t in tensors])
 

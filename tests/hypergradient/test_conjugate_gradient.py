@@ -9,9 +9,9 @@ import torch
 from amended_darts.hypergradient import conjugate_gradient, exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-from .problems import Bilevel, arguments, bilevel, derivatives, flat, models, relative
+from .problems import arguments, bilevel, derivatives, flat, models, quadratic, relative
 
 
 def textbook(H: Tensor, v: Tensor, iterations: int) -> Tensor:
@@ -26,15 +26,6 @@ def textbook(H: Tensor, v: Tensor, iterations: int) -> Tensor:
         vector = H @ basis[-1]
     Q = torch.stack(basis, 1)
     return Q @ torch.linalg.solve(Q.T @ H @ Q, Q.T @ v)
-
-
-def quadratic(H: Tensor, A: Tensor, v: Tensor) -> Bilevel:
-    """L_train = ½wᵀHw + αᵀAw, L_val = vᵀw + ½‖α‖²: H, A and v as given, g1 = α."""
-    w = nn.Parameter(torch.randn_like(v))
-    alpha = nn.Parameter(torch.randn(len(A), dtype=v.dtype))
-    network = nn.Module()
-    network.w, network.alpha = w, alpha
-    return Bilevel(lambda: 0.5 * w @ H @ w + alpha @ A @ w, lambda: v @ w + 0.5 * alpha @ alpha, [w], [alpha], network)
 
 
 @settings(max_examples=6)

@@ -29,6 +29,7 @@ COLUMNS = {
     "alpha_loss",
     "alpha_accuracy",
     "second_ratio",
+    "second_unscaled_ratio",
     "second_cosine",
     "heldout_loss",
     "heldout_accuracy",

@@ -56,7 +56,7 @@ AD_INLINE void divide_by_count(const Pool& c, const float* in, float* out) {
       const Window cols = window(w, c.stride, c.w);
       const int64_t count = (rows.end - rows.begin) * (cols.end - cols.begin);
       const int64_t at = (h * c.out_w + w) * kWidth;
-      store(out + at, load(in + at) * broadcast(1.0f / static_cast<float>(count)));
+      store(out + at, load(in + at) / broadcast(static_cast<float>(count)));
     }
   }
 }

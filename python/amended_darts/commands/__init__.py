@@ -4,4 +4,4 @@ A command module has ``HELP`` (a line), ``add_arguments(parser)`` and ``run(opti
 add a command, add its module and its name.
 """
 
-COMMANDS = ("search", "draw", "info")
+COMMANDS = ("search", "draw", "fidelity", "info")

@@ -22,6 +22,7 @@ from .exact import exact
 from .first_order import first_order
 from .neumann import neumann
 from .richardson import richardson
+from .two_moment import two_moment
 from .unrolled import unrolled
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "gradient",
     "neumann",
     "richardson",
+    "two_moment",
     "unrolled",
 ]

@@ -38,8 +38,8 @@ def combine(
     """first − s · direction, with s = eta, or s = rho · ‖first‖ / ‖direction‖, then s · ‖direction‖ ≤ cap · ‖first‖.
 
     A direction of zeros adds nothing. Nothing is read back from the device. ``report``, if given, gets 0-d tensors:
-    ``first_norm``, ``second_norm`` (of s · direction), their ``ratio``, and the ``cosine`` between first and
-    −s · direction (0 where one of them is zero).
+    ``first_norm``, ``second_norm`` (of s · direction), their ``ratio``, ``direction_norm``, and the ``cosine`` between
+    first and −direction (0 where one of them is zero).
     """
     with torch.no_grad():
         first_norm, size = global_norm(first), global_norm(direction)
@@ -51,7 +51,7 @@ def combine(
         if report is not None:
             second_norm = scale * size
             norms = first_norm.double() * size.double()
-            report["first_norm"], report["second_norm"] = first_norm, second_norm
+            report.update(first_norm=first_norm, second_norm=second_norm, direction_norm=size)
             report["ratio"] = quotient(second_norm, first_norm.to(size))
             report["cosine"] = -quotient(dot(first, direction).to(size.device), norms)
         return [a - scale.to(a) * b for a, b in zip(first, direction, strict=True)]
@@ -62,4 +62,4 @@ def report_first_order(first: Sequence[Tensor], report: dict[str, Any] | None) -
     if report is not None:
         norm = global_norm(first)
         zero = torch.zeros_like(norm)
-        report.update(first_norm=norm, second_norm=zero, ratio=zero, cosine=zero)
+        report.update(first_norm=norm, second_norm=zero, direction_norm=zero, ratio=zero, cosine=zero)

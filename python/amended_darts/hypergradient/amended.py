@@ -50,7 +50,8 @@ def amended(
         radius: of both differences, in units of weights.
         hvp: "finite", or "exact" for H v and A u by double backward (3 passes; no custom operators inside).
         gradient: how derivatives are taken; norms are those of what it returns.
-        report: gets ``first_norm``, ``second_norm``, ``ratio``, ``cosine``, 0-d tensors on the device.
+        report: gets ``first_norm``, ``second_norm``, ``direction_norm`` (‖A H v‖), ``ratio`` (second to first) and
+            ``cosine`` (between them), 0-d tensors on the device.
 
     Returns:
         One gradient for each alpha. Nothing is read back from a device on the way.

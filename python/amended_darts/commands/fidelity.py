@@ -1,0 +1,31 @@
+"""``amended-darts fidelity``: every estimator of the α gradient against the exact one; options are FidelityConfig's."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from amended_darts.commands.search import add_option
+from amended_darts.fidelity.config import FidelityConfig
+
+HELP = "measure every estimator of the α gradient against the exact one"
+
+
+def add_arguments(parser: Any) -> None:
+    """One option per field of FidelityConfig."""
+    for entry in fields(FidelityConfig):
+        add_option(parser, entry)
+
+
+def run(options: Any) -> int:
+    """Runs the study, prints its tables and where everything lies."""
+    config = FidelityConfig(**{entry.name: getattr(options, entry.name) for entry in fields(FidelityConfig)})
+    config.resolved()  # before torch is imported: wrong options are told at once
+    from amended_darts.fidelity import describe, run_study
+
+    results = run_study(config, say=lambda line: print(f"{line} ...", flush=True))
+    print(describe(results))
+    for name in ("fidelity.json", "fidelity.txt", "fidelity.png"):
+        print(Path(config.out) / name)
+    return 0
