@@ -3,6 +3,8 @@
 // torch._foreach_copy_.) What they need besides stands in amended_darts_ext/_perturbation.py.
 #include "perturbation.h"
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+
 #include <algorithm>
 #include <string>
 
@@ -98,8 +100,9 @@ void check_like(const Tensors& list, const char* name, const Tensors& like, cons
   check(list.size() == like.size(), op, ": ", name, " must hold ", like.size(), " tensors as ", like_name, ", got ",
         list.size());
   for (size_t i = 0; i < list.size(); ++i) {
-    check(same_shape(list[i], like[i]), op, ": ", name, "[", i, "] must have the shape of ", like_name, "[", i, "], ",
-          shape(like[i]), ", got ", shape(list[i]));
+    if (!same_shape(list[i], like[i]))  // shapes are put in words only where they are needed: lists have thousands
+      check(false, op, ": ", name, "[", i, "] must have the shape of ", like_name, "[", i, "], ", shape(like[i]),
+            ", got ", shape(list[i]));
     check(same_kind(list[i], like[i]), op, ": ", name, "[", i, "] must have the dtype and device of ", like_name, "[",
           i, "], ", kind(like[i]), ", got ", kind(list[i]));
   }
@@ -137,6 +140,25 @@ Tensors contiguous(const Tensors& list) {
   Tensors result;
   result.reserve(list.size());
   for (const Tensor& t : list) result.push_back(t.is_contiguous() ? t : torch::stable::contiguous(t));
+  return result;
+}
+
+Tensors empty_like(const Tensors& list) {
+  Tensors result;
+  result.reserve(list.size());
+  std::vector<int64_t> strides;
+  for (const Tensor& t : list) {
+    const auto sizes = t.sizes();
+    strides.assign(sizes.size(), 1);
+    for (size_t d = sizes.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(sizes[d], 1);
+    int32_t dtype = 0, device = 0;
+    AtenTensorHandle handle = nullptr;
+    const bool made = aoti_torch_get_dtype(t.get(), &dtype) == 0 && aoti_torch_get_device_type(t.get(), &device) == 0 &&
+                      aoti_torch_empty_strided(t.dim(), sizes.data(), strides.data(), dtype, device,
+                                               t.get_device_index(), &handle) == 0;
+    if (!made) check(false, "cannot allocate a tensor of shape ", shape(t));
+    result.emplace_back(handle);
+  }
   return result;
 }
 

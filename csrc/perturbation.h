@@ -26,6 +26,10 @@ void check_central_difference(const Tensors& plus, const Tensors& minus, const T
 // The list with every tensor contiguous.
 Tensors contiguous(const Tensors& list);
 
+// New contiguous tensors of the list's shapes. Each is made by a direct call: through the dispatcher, thousands of
+// small tensors take longer to make than to fill.
+Tensors empty_like(const Tensors& list);
+
 // After kernels wrote into contiguous(list): copies to those tensors that were not contiguous themselves.
 void write_back(const Tensors& list, const Tensors& written);
 

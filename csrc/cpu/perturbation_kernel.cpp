@@ -108,8 +108,7 @@ Tensors central_difference_cpu(const Tensors& plus, const Tensors& minus, const 
   check_central_difference(plus, minus, step);
   if (plus.empty()) return {};
   const Tensors p = contiguous(plus), m = contiguous(minus);
-  Tensors result;
-  for (const Tensor& t : p) result.push_back(torch::stable::empty_like(t));
+  const Tensors result = empty_like(plus);
   dispatch(plus, [&](auto tag) {
     using T = decltype(tag);
     const List<T> out = pointers<T>(result);

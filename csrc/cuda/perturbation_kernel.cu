@@ -97,8 +97,7 @@ Tensors central_difference_cuda(const Tensors& plus, const Tensors& minus, const
   if (plus.empty()) return {};
   const torch::stable::accelerator::DeviceGuard guard(plus[0].get_device_index());
   const Tensors p = contiguous(plus), m = contiguous(minus);
-  Tensors result;
-  for (const Tensor& t : p) result.push_back(torch::stable::empty_like(t));
+  const Tensors result = empty_like(plus);
   const cudaStream_t stream = current_stream(plus[0].get_device_index());
   dispatch(plus, [&](auto tag) {
     using T = decltype(tag);

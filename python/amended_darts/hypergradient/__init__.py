@@ -21,6 +21,7 @@ from .conjugate_gradient import conjugate_gradient
 from .exact import exact
 from .first_order import first_order
 from .neumann import neumann
+from .richardson import richardson
 from .two_moment import two_moment
 from .unrolled import unrolled
 
@@ -32,6 +33,7 @@ __all__ = [
     "frozen_buffers",
     "gradient",
     "neumann",
+    "richardson",
     "two_moment",
     "unrolled",
 ]
