@@ -18,7 +18,6 @@ from amended_darts.hypergradient import (
     frozen_buffers,
     gradient,
     neumann,
-    richardson,
     two_moment,
     unrolled,
 )
@@ -32,7 +31,6 @@ FINITE: dict[str, Estimator] = {
     "amended": partial(amended, eta=0.1),
     "conjugate_gradient": partial(conjugate_gradient, iterations=2, damping=2.0),
     "neumann": partial(neumann, terms=2, lr=0.1, damping=0.5),
-    "richardson": partial(richardson, damping=0.5),
     "two_moment": partial(two_moment, damping=2.0),
     "unrolled": partial(unrolled, lr=0.1, weight_decay=0.1),
 }
@@ -122,7 +120,7 @@ def test_the_report_describes_the_result(estimator: Estimator) -> None:
     assert result.square().sum().item() == pytest.approx(first**2 + second**2 + 2 * cosine * first * second, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["conjugate_gradient", "neumann", "richardson", "two_moment", "unrolled"])
+@pytest.mark.parametrize("name", ["conjugate_gradient", "neumann", "two_moment", "unrolled"])
 def test_the_second_term_can_be_sized_against_the_first(name: str) -> None:
     problem = bilevel()
     report: dict[str, Any] = {}
@@ -137,7 +135,6 @@ def test_the_second_term_can_be_sized_against_the_first(name: str) -> None:
     ("name", "finite", "exact"),
     [
         ("amended", 5, 3),
-        ("richardson", 5, 3),
         ("two_moment", 5, 3),
         ("unrolled", 4, 3),
         ("neumann", 3 + 2 * 2, 2 + 2),

@@ -21,7 +21,6 @@ from .conjugate_gradient import conjugate_gradient
 from .exact import exact
 from .first_order import first_order
 from .neumann import neumann
-from .richardson import richardson
 from .two_moment import two_moment
 from .unrolled import unrolled
 
@@ -33,7 +32,6 @@ __all__ = [
     "frozen_buffers",
     "gradient",
     "neumann",
-    "richardson",
     "two_moment",
     "unrolled",
 ]
