@@ -3,43 +3,11 @@
 #include "mixed_op.h"
 
 #include <array>
-#include <sstream>
+
+#include "words.h"
 
 namespace amended_darts {
 namespace {
-
-using torch::headeronly::toString;
-
-template <typename Sizes>
-std::string list(const Sizes& sizes) {
-  std::ostringstream out;
-  out << '[';
-  for (size_t i = 0; i < sizes.size(); ++i) out << (i ? ", " : "") << sizes[i];
-  out << ']';
-  return out.str();
-}
-
-std::string shape(const Tensor& t) { return list(t.sizes()); }
-
-// The names that PyTorch prints, not those of the C++ enum.
-const char* name(ScalarType type) {
-  switch (type) {
-    case ScalarType::Float: return "float32";
-    case ScalarType::Double: return "float64";
-    case ScalarType::Half: return "float16";
-    case ScalarType::BFloat16: return "bfloat16";
-    case ScalarType::Long: return "int64";
-    case ScalarType::Int: return "int32";
-    case ScalarType::Bool: return "bool";
-    case ScalarType::Byte: return "uint8";
-    default: return toString(type);
-  }
-}
-
-std::string device(const Tensor& t) {
-  if (t.is_cpu()) return "cpu";
-  return (t.is_cuda() ? "cuda:" : "device ") + std::to_string(t.get_device_index());
-}
 
 bool same_device(const Tensor& a, const Tensor& b) { return a.device() == b.device(); }
 
@@ -81,11 +49,11 @@ void check_params(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, co
   for (size_t i = 0; i < a.params.size(); ++i) {
     const Tensor& param = a.params[i];
     const auto& want = expected[i % expected.size()];
-    check(has_shape(param, want), op, ": params[", i, "] must be ", list(want), ", got ", shape(param));
+    check(has_shape(param, want), op, ": params[", i, "] must be ", words::List{want}, ", got ", words::Shape{param});
     check(param.scalar_type() == a.x.scalar_type(), op, ": params[", i, "] must have the dtype of x (",
-          name(a.x.scalar_type()), "), got ", name(param.scalar_type()));
-    check(same_device(param, a.x), op, ": params[", i, "] must be on the device of x (", device(a.x), "), got ",
-          device(param));
+          words::dtype(a.x.scalar_type()), "), got ", words::dtype(param.scalar_type()));
+    check(same_device(param, a.x), op, ": params[", i, "] must be on the device of x (", words::Device{a.x}, "), got ",
+          words::Device{param});
   }
 }
 
@@ -93,16 +61,18 @@ void check_norm_argument(const std::optional<Tensor>& t, const char* argument, c
                          const char* op) {
   if (!t.has_value()) return;
   const std::array<int64_t, 3> want{sizes.edges, sizes.norms_per_edge, sizes.shape.c};
-  check(has_shape(*t, want), op, ": ", argument, " must be [E, B, C] = ", list(want), ", got ", shape(*t));
+  check(has_shape(*t, want), op, ": ", argument, " must be [E, B, C] = ", words::List{want}, ", got ",
+        words::Shape{*t});
 }
 
 // weights, statistics and BN arguments: float32, or float64 with x of float64.
 void check_accumulate(const std::optional<Tensor>& t, const char* argument, const Tensor& x, const char* op) {
   if (!t.has_value()) return;
   const ScalarType want = accumulate_type(x.scalar_type());
-  check(t->scalar_type() == want, op, ": ", argument, " must be ", name(want), " where x is ", name(x.scalar_type()),
-        ", got ", name(t->scalar_type()));
-  check(same_device(*t, x), op, ": ", argument, " must be on the device of x (", device(x), "), got ", device(*t));
+  check(t->scalar_type() == want, op, ": ", argument, " must be ", words::dtype(want), " where x is ",
+        words::dtype(x.scalar_type()), ", got ", words::dtype(t->scalar_type()));
+  check(same_device(*t, x), op, ": ", argument, " must be on the device of x (", words::Device{x}, "), got ",
+        words::Device{*t});
 }
 
 }  // namespace
@@ -111,11 +81,11 @@ ScalarType accumulate_type(ScalarType x) { return x == ScalarType::Double ? Scal
 
 MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, bool batch_stats) {
   const Tensor& x = a.x;
-  check(x.dim() == 4, op, ": x must have 4 dimensions [N, C, H, W], got ", shape(x));
+  check(x.dim() == 4, op, ": x must have 4 dimensions [N, C, H, W], got ", words::Shape{x});
   const ScalarType type = x.scalar_type();
   check(type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
             type == ScalarType::Half,
-        op, ": x must be float32, float64, bfloat16 or float16, got ", name(type));
+        op, ": x must be float32, float64, bfloat16 or float16, got ", words::dtype(type));
 
   MixedEdgesSizes sizes;
   check(!a.candidates.empty(), op, ": candidates must name at least one operation, got an empty list");
@@ -131,7 +101,7 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, 
   check(a.stride == 1 || a.stride == 2, op, ": stride must be 1 or 2, got ", a.stride);
   sizes.shape = {x.size(0), x.size(1), x.size(2), x.size(3), a.stride};
   check(sizes.shape.c > 0 && sizes.shape.in_plane() > 0, op, ": x must have at least one channel and one pixel, got ",
-        shape(x));
+        words::Shape{x});
 
   const Tensor& weights = a.weights;
   const int64_t count = static_cast<int64_t>(a.candidates.size());
@@ -139,7 +109,7 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, 
   sizes.per_sample = weights.dim() == 3 && weights.size(1) == sizes.shape.n && weights.size(2) == count;
   check((shared || sizes.per_sample) && weights.size(0) > 0, op,
         ": weights must be [E, K] or, one row per sample, [E, N, K] with N = ", sizes.shape.n, " and K = ", count,
-        " candidates, got ", shape(weights));
+        " candidates, got ", words::Shape{weights});
   sizes.edges = weights.size(0);
   for (const auto& candidate : sizes.candidates) {
     sizes.params_per_edge += candidate.num_params(a.stride);
@@ -174,8 +144,8 @@ void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const Mixe
   const std::array<int64_t, 4> want{s.n, s.c, s.out_h(), s.out_w()};
   for (const Tensor& grad : grad_y)
     check(has_shape(grad, want) && grad.scalar_type() == x.scalar_type() && same_device(grad, x), op,
-          ": each of grad_y must be ", list(want), " with x's dtype and device, got ", shape(grad), " of ",
-          name(grad.scalar_type()), " on ", device(grad));
+          ": each of grad_y must be ", words::List{want}, " with x's dtype and device, got ", words::Shape{grad},
+          " of ", words::dtype(grad.scalar_type()), " on ", words::Device{grad});
 }
 
 STABLE_TORCH_LIBRARY_FRAGMENT(amended_darts, m) {

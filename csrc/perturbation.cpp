@@ -6,16 +6,11 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
-#include <string>
+
+#include "words.h"
 
 namespace amended_darts::perturbation {
 namespace {
-
-std::string shape(const Tensor& t) {
-  std::string text = "[";
-  for (int64_t d = 0; d < t.dim(); ++d) text += (d ? ", " : "") + std::to_string(t.size(d));
-  return text + "]";
-}
 
 bool same_shape(const Tensor& a, const Tensor& b) {
   const auto x = a.sizes(), y = b.sizes();
@@ -24,23 +19,6 @@ bool same_shape(const Tensor& a, const Tensor& b) {
 
 bool same_kind(const Tensor& a, const Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.device() == b.device();
-}
-
-// "float32 on cpu", in the names that PyTorch prints.
-std::string kind(const Tensor& t) {
-  std::string text;
-  switch (t.scalar_type()) {
-    case ScalarType::Float: text = "float32"; break;
-    case ScalarType::Double: text = "float64"; break;
-    case ScalarType::Half: text = "float16"; break;
-    case ScalarType::BFloat16: text = "bfloat16"; break;
-    case ScalarType::Long: text = "int64"; break;
-    case ScalarType::Int: text = "int32"; break;
-    case ScalarType::Bool: text = "bool"; break;
-    default: text = torch::headeronly::toString(t.scalar_type());
-  }
-  if (t.is_cpu()) return text + " on cpu";
-  return text + (t.is_cuda() ? " on cuda:" : " on device ") + std::to_string(t.get_device_index());
 }
 
 // One tensor in memory, for the search for overlaps.
@@ -66,7 +44,8 @@ void check_apart(const Tensors& weights, const Tensors& origin, const Tensors& d
   for (size_t i = 0; i < weights.size(); ++i)
     for (int64_t d = 0; d < weights[i].dim(); ++d)
       check(weights[i].numel() == 0 || weights[i].size(d) < 2 || weights[i].stride(d) != 0, "perturb_: weights[", i,
-            "] must have memory of its own for each element, got an expanded tensor of shape ", shape(weights[i]));
+            "] must have memory of its own for each element, got an expanded tensor of shape ",
+            words::Shape{weights[i]});
   std::vector<Place> sorted = places(weights);
   std::sort(sorted.begin(), sorted.end(), [](const Place& a, const Place& b) { return a.begin < b.begin; });
   for (size_t i = 1; i < sorted.size(); ++i)
@@ -90,9 +69,9 @@ void check_kinds(const Tensors& list, const char* name, const char* op) {
   for (size_t i = 0; i < list.size(); ++i) {
     const ScalarType type = list[i].scalar_type();
     check(type == ScalarType::Float || type == ScalarType::Double, op, ": ", name, "[", i,
-          "] must be float32 or float64, got ", kind(list[i]));
+          "] must be float32 or float64, got ", words::Kind{list[i]});
     check(same_kind(list[i], list[0]), op, ": ", name, "[", i, "] must have the dtype and device of ", name, "[0], ",
-          kind(list[0]), ", got ", kind(list[i]));
+          words::Kind{list[0]}, ", got ", words::Kind{list[i]});
   }
 }
 
@@ -100,19 +79,18 @@ void check_like(const Tensors& list, const char* name, const Tensors& like, cons
   check(list.size() == like.size(), op, ": ", name, " must hold ", like.size(), " tensors as ", like_name, ", got ",
         list.size());
   for (size_t i = 0; i < list.size(); ++i) {
-    if (!same_shape(list[i], like[i]))  // shapes are put in words only where they are needed: lists have thousands
-      check(false, op, ": ", name, "[", i, "] must have the shape of ", like_name, "[", i, "], ", shape(like[i]),
-            ", got ", shape(list[i]));
+    check(same_shape(list[i], like[i]), op, ": ", name, "[", i, "] must have the shape of ", like_name, "[", i, "], ",
+          words::Shape{like[i]}, ", got ", words::Shape{list[i]});
     check(same_kind(list[i], like[i]), op, ": ", name, "[", i, "] must have the dtype and device of ", like_name, "[",
-          i, "], ", kind(like[i]), ", got ", kind(list[i]));
+          i, "], ", words::Kind{like[i]}, ", got ", words::Kind{list[i]});
   }
 }
 
 void check_step(const Tensor& step, const Tensors& list, const char* op) {
-  check(step.numel() == 1, op, ": step must be one number, got shape ", shape(step));
+  check(step.numel() == 1, op, ": step must be one number, got shape ", words::Shape{step});
   if (list.empty()) return;
-  check(same_kind(step, list[0]), op, ": step must have the dtype and device of the lists, ", kind(list[0]), ", got ",
-        kind(step));
+  check(same_kind(step, list[0]), op, ": step must have the dtype and device of the lists, ", words::Kind{list[0]},
+        ", got ", words::Kind{step});
 }
 
 }  // namespace
@@ -156,7 +134,7 @@ Tensors empty_like(const Tensors& list) {
     const bool made = aoti_torch_get_dtype(t.get(), &dtype) == 0 && aoti_torch_get_device_type(t.get(), &device) == 0 &&
                       aoti_torch_empty_strided(t.dim(), sizes.data(), strides.data(), dtype, device,
                                                t.get_device_index(), &handle) == 0;
-    if (!made) check(false, "cannot allocate a tensor of shape ", shape(t));
+    check(made, "cannot allocate a tensor of shape ", words::Shape{t});
     result.emplace_back(handle);
   }
   return result;
