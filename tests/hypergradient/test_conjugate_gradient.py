@@ -100,6 +100,7 @@ def test_residual_zero_freezes_the_solution() -> None:
     assert relative(flat(got), flat(problem.alphas) - A @ v / 2) < 1e-12
     assert report["iterations"] == 1
     assert report["residual"] == 0
+    assert report["curvature"] == 2
     assert not report["negative_curvature"]
 
 
