@@ -39,7 +39,7 @@ def test_amended_is_its_formula(model: dict[str, Any], eta: float) -> None:
     assert relative(flat(q), A @ (H @ v)) < 1e-4
     assert relative(flat(exact_u), H @ v) < 1e-10
     want = g1 - eta * A @ (H @ v)
-    assert relative(flat(amended(*arguments(problem), eta=eta, radius=1e-4)), want) < 1e-4
+    assert relative(flat(amended(*arguments(problem), eta=eta, radius=1e-5)), want) < 1e-4
     assert relative(flat(amended(*arguments(problem), eta=eta, hvp="exact")), want) < 1e-10
 
 

@@ -165,6 +165,26 @@ def test_the_stated_number_of_passes_and_nothing_is_read_back(
 
 
 @with_differences
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_radius_is_the_length_of_every_perturbation(estimator: Estimator, dtype: torch.dtype) -> None:
+    """‖w' − w‖ = radius in each pass of a difference, whatever the length of the vector; + and − are opposite."""
+    problem = bilevel(dtype=dtype)
+    start = flat(problem.weights)
+    moves: list[Tensor] = []
+
+    def train_loss() -> Tensor:
+        moves.append(flat(problem.weights) - start)
+        return problem.train_loss()
+
+    estimator(train_loss, problem.val_loss, problem.weights, problem.alphas, radius=0.01)
+    moves = [move for move in moves if move.any()]  # unrolled evaluates the training loss at w, too
+    assert len(moves) >= 2
+    for plus, minus in zip(moves[::2], moves[1::2], strict=True):
+        assert plus.norm().item() == pytest.approx(0.01, rel=1e-4)
+        assert (plus + minus).norm() < 1e-6
+
+
+@with_differences
 def test_settings_of_the_differences_are_checked(estimator: Estimator) -> None:
     with pytest.raises(ValueError, match=r"radius must be positive, got 0\.0"):
         estimator(*arguments(bilevel()), radius=0.0)
