@@ -8,6 +8,7 @@ eager twin in NCHW, saved and peak activations, and the share of the rate of a m
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import subprocess
@@ -26,6 +27,7 @@ else:
     from .mixed_op_variants import SHAPES, VARIANTS, Shape, saved_bytes, step
 
 
+@functools.cache
 def peak_bytes(variant: str, shape: Shape) -> int:
     """Growth of the resident memory's peak over one step, in a process of its own."""
     command = [sys.executable, __file__, "--peak", variant, str(shape.channels), str(shape.size), str(shape.stride)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 from amended_darts.hypergradient import gradient
@@ -40,7 +42,9 @@ def estimate_on_a_rank(rank: int, ranks: int, folder: str) -> None:
         dist.destroy_process_group()
 
 
-def test_ranks_that_average_agree_with_one_process(tmp_path: Path) -> None:
+def test_ranks_that_average_agree_with_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A spawned process takes over sys.path and imports this module by its name, which starts at the repository's root.
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=estimate_on_a_rank, args=(rank, 2, str(tmp_path))) for rank in range(2)]
     for process in processes:

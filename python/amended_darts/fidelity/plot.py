@@ -66,7 +66,7 @@ def _networks(axes: Any, rows: list[dict[str, Any]]) -> None:
             axes.plot([x] * len(values), values, "k.", markersize=3)
     axes.axhline(0, color="black", linewidth=0.8)
     labels = [f"{problem.removeprefix('network, ')}\n{truth}" for problem, truth in places]
-    axes.set_xticks(range(len(places)), labels, fontsize=7)
+    axes.set_xticks(range(len(places)), labels, fontsize=7, rotation=25, ha="right")
     axes.set(ylabel="cosine of the second terms")
     axes.set_title("super-network on digits: bars medians, dots seeds", fontsize=10)
     axes.legend(fontsize=8)
