@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from amended_darts.hypergradient import gradient
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from .problems import arguments, bilevel, flat, relative
 from .test_every_estimator import ESTIMATORS, EXACT_PRODUCTS
@@ -36,6 +37,7 @@ def estimate_on_a_rank(rank: int, ranks: int, folder: str) -> None:
     )
     try:
         shards = bilevel(part=(rank, ranks))
+        assert DistributedDataParallel(shards.network).module is shards.network  # its hooks must not interfere
         results = {name: flat(estimator(*arguments(shards), gradient=averaged)) for name, estimator in ALL.items()}
         torch.save(results, f"{folder}/{rank}.pt")
     finally:
