@@ -52,7 +52,8 @@ def two_moment(
         train_loss, val_loss, weights, alphas, gradient: as for :func:`amended_darts.hypergradient.amended`.
         damping, weight_decay: added to H's diagonal; weight_decay where the optimizer decays w rather than the loss.
         rho: scales the second term to ‖second term‖ = rho · ‖g1‖.
-        cap: keeps ‖second term‖ ≤ cap · ‖g1‖; wise away from an optimum, where θ comes near zero.
+        cap: keeps ‖second term‖ ≤ cap · ‖g1‖; wise away from an optimum, where θ comes near zero, and where α moves
+            the minimum itself (A = −BᵀH): with a large condition number the term can be too long and turn away there.
         radius: of the differences, ‖change of the weights‖₂.
         hvp: "finite", or "exact" for products by double backward (3 passes).
         report: gets ``first_norm``, ``second_norm``, ``ratio``, ``cosine``; ``curvature`` θ (infinite where v is zero)
