@@ -100,7 +100,9 @@ def _begin(state: SearchState) -> None:
             )
     remove_leftovers(out)
     state.history.write()
-    write_text(out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+    # How this start treats an earlier one is no setting: the file must serve with --resume too.
+    settings = {name: value for name, value in config.to_dict().items() if name not in ("resume", "overwrite")}
+    write_text(out / "config.json", json.dumps(settings, indent=2) + "\n")
     if state.total_step == 0:
         for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)

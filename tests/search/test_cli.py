@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from amended_darts import cli
@@ -179,3 +180,11 @@ def test_commands_are_a_module_each():
         assert module.HELP
         assert callable(module.add_arguments)
         assert callable(module.run)
+
+
+def test_config_json_of_a_run_that_overwrote_resumes(command: Any) -> None:
+    """config.json holds settings, not how one start treated an earlier one."""
+    tiny = ("--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "1", "--out", "run")
+    assert command("search", *tiny, "--overwrite").returncode == 0
+    resumed = command("search", "--config", "run/config.json", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
