@@ -11,7 +11,6 @@ import argparse
 import functools
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,17 +22,16 @@ import torch
 if __package__ in (None, ""):  # run as a script
     sys.path.insert(0, str(Path(__file__).parent))
     from mixed_op_variants import SHAPES, VARIANTS, Shape, saved_bytes, step
+    from peak_memory import peak_in_own_process, print_growth
 else:
     from .mixed_op_variants import SHAPES, VARIANTS, Shape, saved_bytes, step
+    from .peak_memory import peak_in_own_process, print_growth
 
 
 @functools.cache
 def peak_bytes(variant: str, shape: Shape) -> int:
     """Growth of the resident memory's peak over one step, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", variant, str(shape.channels), str(shape.size), str(shape.stride)]
-    # Freed tensors go back to the system at once, so that the peak is that of live memory.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
-    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    return peak_in_own_process(__file__, "--peak", variant, shape.channels, shape.size, shape.stride)
 
 
 def _print_peak(variant: str, channels: int, size: int, stride: int) -> None:
@@ -41,15 +39,7 @@ def _print_peak(variant: str, channels: int, size: int, stride: int) -> None:
     small = Shape(channels, size, stride, batch=2)
     step(variant, stride, small.arguments(VARIANTS[variant][1]))  # code, thread pools, compiled graphs
     arguments = shape.arguments(VARIANTS[variant][1])
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before = _status("VmRSS")
-    step(variant, stride, arguments)
-    print(_status("VmHWM") - before)
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+    print_growth(lambda: step(variant, stride, arguments))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

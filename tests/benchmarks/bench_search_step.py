@@ -8,9 +8,7 @@ pytest form, ``pytest tests/benchmarks/bench_search_step.py``, runs a small netw
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +21,12 @@ import torch.nn.functional as F
 from amended_darts import Architecture, SuperNet, find_space
 from amended_darts.hypergradient import amended, first_order, frozen_buffers
 from torch import Tensor
+
+if __package__ in (None, ""):  # run as a script
+    sys.path.insert(0, str(Path(__file__).parent))
+    from peak_memory import peak_in_own_process, print_growth
+else:
+    from .peak_memory import peak_in_own_process, print_growth
 
 VARIANTS = ("fused", "eager NCHW", "eager channels_last")
 
@@ -78,23 +82,10 @@ def test_search_step(benchmark: Any, variant: str, step: str) -> None:
     benchmark(calls[step])
 
 
-def status(name: str) -> int:
-    """VmRSS or VmHWM of this process, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
-
-
 def timed(call: Callable[[], None]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
-
-
-def peak(variant: str, shape: list[int]) -> int:
-    """Growth of the peak over one weight step, in a process whose freed tensors go back to the system at once."""
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
-    command = [sys.executable, __file__, "--peak", variant, "--shape", *map(str, shape)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
 
 
 def main(shape: list[int], rounds: int, threads: int) -> None:
@@ -111,7 +102,7 @@ def main(shape: list[int], rounds: int, threads: int) -> None:
             times[variant].append(timed(each.weight_step))
     print("| weight step | seconds | fused is faster by | peak GiB | fused needs 1 / |")
     print("|---|---|---|---|---|")
-    peaks = {variant: peak(variant, shape) for variant in VARIANTS}
+    peaks = {v: peak_in_own_process(__file__, "--peak", v, "--shape", *shape) for v in VARIANTS}
     for variant, kept in times.items():
         seconds, least = statistics.median(kept), statistics.median(times["fused"])
         memory, part = peaks[variant] / 2**30, peaks[variant] / peaks["fused"]
@@ -145,9 +136,6 @@ if __name__ == "__main__":
         measured = Steps(options.peak, *options.shape)
         small = Steps(options.peak, *options.shape[:2], 2, options.shape[3])
         small.weight_step()  # code and thread pools
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        before = status("VmRSS")
-        measured.weight_step()
-        print(status("VmHWM") - before)
+        print_growth(measured.weight_step)
     else:
         main(options.shape, options.rounds, options.threads)
