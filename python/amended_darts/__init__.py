@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amended_darts.architecture import Architecture as Architecture
+    from amended_darts.callbacks import Callback as Callback
     from amended_darts.config import SearchConfig as SearchConfig
     from amended_darts.errors import AmendedDartsError as AmendedDartsError
     from amended_darts.errors import InputError as InputError
     from amended_darts.errors import Interrupted as Interrupted
     from amended_darts.errors import RunError as RunError
     from amended_darts.genotype import Genotype as Genotype
-    from amended_darts.search_loop import SearchResult as SearchResult
     from amended_darts.search_loop import search as search
+    from amended_darts.search_result import SearchResult as SearchResult
     from amended_darts.spaces import Space as Space
     from amended_darts.spaces import find_space as find_space
     from amended_darts.supernet import SuperNet as SuperNet
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "AmendedDartsError": "errors",
     "Architecture": "architecture",
+    "Callback": "callbacks",
     "Genotype": "genotype",
     "InputError": "errors",
     "Interrupted": "errors",
     "RunError": "errors",
     "SearchConfig": "config",
-    "SearchResult": "search_loop",
+    "SearchResult": "search_result",
     "Space": "spaces",
     "SuperNet": "supernet",
     "find_space": "spaces",

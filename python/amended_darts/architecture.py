@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,15 @@ class Architecture(nn.Module):
             self.alphas.append(nn.Parameter(alpha.masked_fill(padding, 0.0)))
             self.register_buffer(f"_padding_{index}", padding, persistent=False)
 
-    def weights(self) -> list[Tensor]:
-        """Softmax over the candidates of each edge, [E, K] per group; differentiable with respect to α."""
+    def weights(self, alphas: Iterable[Tensor] | None = None) -> list[Tensor]:
+        """Softmax over the candidates of each edge, [E, K] per group; differentiable with respect to α.
+
+        Args:
+            alphas: values to use in place of the module's own.
+        """
         return [
-            alpha.masked_fill(self.get_buffer(f"_padding_{index}"), -torch.inf).softmax(-1)
-            for index, alpha in enumerate(self.alphas)
+            alpha.masked_fill(self.get_buffer(f"_padding_{index}").to(alpha.device), -torch.inf).softmax(-1)
+            for index, alpha in enumerate(self.alphas if alphas is None else alphas)
         ]
 
     @torch.no_grad()
@@ -47,6 +53,6 @@ class Architecture(nn.Module):
         return float(rows.mean())
 
     @torch.no_grad()
-    def genotype(self) -> Genotype:
-        """The architecture that the softmax rule reads off the current α."""
-        return derive(self.space, self.cells, [weights.tolist() for weights in self.weights()])
+    def genotype(self, alphas: Iterable[Tensor] | None = None) -> Genotype:
+        """The architecture that the softmax rule reads off the current α, or off ``alphas``."""
+        return derive(self.space, self.cells, [weights.tolist() for weights in self.weights(alphas)])

@@ -14,7 +14,7 @@ from amended_darts.errors import InputError
 from amended_darts.files import replacing
 
 FORMAT = "amended-darts search"
-VERSION = 1
+VERSION = 2
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amended_darts import randomness
+from amended_darts.callbacks import Callback, Callbacks, Functions
 from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.errors import InputError, Interrupted, RunError
@@ -23,32 +22,20 @@ from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
+from amended_darts.search_result import SearchResult, best_epoch
 from amended_darts.search_state import SearchState
 from amended_darts.search_steps import Batch, accuracy, alpha_step, weight_step
 
 RESULTS = ("genotype.json", "cells.svg", "alphas.png")
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        config: the resolved configuration.
-        genotype: by the softmax rule, after the last epoch.
-        weights: softmax weights per group of cells, [edges, candidates].
-        history: the lines of metrics.jsonl.
-        out: the folder with all files.
-    """
-
-    config: SearchConfig
-    genotype: Genotype
-    weights: list[Tensor]
-    history: list[dict[str, Any]]
-    out: Path
-
-
-def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> SearchResult:
+def search(
+    config: SearchConfig,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    on_step: Callable[[dict[str, Tensor]], None] | None = None,
+    callbacks: Iterable[Callback] = (),
+) -> SearchResult:
     """Searches, and writes config.json, metrics.jsonl, genotype.json, checkpoint.pt, cells.svg and alphas.png to
     ``config.out``.
 
@@ -58,6 +45,8 @@ def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | No
     Args:
         config: what to search, where and how.
         on_epoch: called after each epoch with its line of metrics.jsonl.
+        on_step: called after each step with what it measured: 0-d tensors, train_loss and others.
+        callbacks: hooks with more to say, ``amended_darts.Callback``.
 
     Raises:
         InputError: a setting, the data or a checkpoint that does not fit.
@@ -66,26 +55,47 @@ def search(config: SearchConfig, on_epoch: Callable[[dict[str, Any]], None] | No
     """
     config = config.resolved()
     require("matplotlib", "drawing the cells")  # now, not after hours of searching
-    out = Path(config.out)
+    hooks = Callbacks([Progress(), *callbacks, Functions(on_epoch, on_step)])
     with randomness.preserved(), StopRequest() as stop:
         data = load_data(config)
         state = SearchState(config, data)
-        prepare_folder(out, "--out")
+        prepare_folder(state.checkpoint.parent, "--out")
         _begin(state)
         batches = _batches(state)
-        with Progress(state) as progress:
-            while state.epoch < config.epochs:
-                _train_epoch(state, batches, stop, progress)
-                metrics = _end_epoch(state, stop)
-                if on_epoch is not None:
-                    progress.clear()
-                    on_epoch(metrics)
-                if state.epoch < config.epochs:
+        with hooks.closing(state):
+            hooks.on_start(state)
+            while not state.finished:
+                _train_epoch(state, batches, stop, hooks)
+                metrics = _end_epoch(state, stop, hooks)
+                hooks.on_epoch(state, metrics)
+                if not state.finished:
                     _stop_or_save(state, stop, False)
-        weights = [group.detach().cpu() for group in state.architecture.weights()]
-        genotype = state.architecture.genotype()
-        _draw(state, genotype, weights)
-        return SearchResult(config, genotype, weights, state.history.epochs, out)
+            result = _result(state)
+            hooks.on_end(state, result)
+        return result
+
+
+def _result(state: SearchState) -> SearchResult:
+    """Of the epoch that counts, with its genotype and pictures written."""
+    epoch = state.chosen or state.epoch
+    alpha = state.alphas[epoch - 1]
+    genotype = state.architecture.genotype(alpha)
+    weights = state.architecture.weights(alpha)
+    genotype.save(state.checkpoint.parent / "genotype.json")
+    _draw(state, genotype, weights)
+    return SearchResult(
+        config=state.config,
+        genotype=genotype,
+        alpha=alpha,
+        weights=weights,
+        history=state.history.epochs,
+        epoch=epoch,
+        best_epoch=best_epoch(state.history.epochs),
+        stopped=state.stopped,
+        alphas=state.alphas,
+        out=state.checkpoint.parent,
+        architecture=state.architecture,
+    )
 
 
 def _begin(state: SearchState) -> None:
@@ -121,7 +131,7 @@ def _batches(state: SearchState) -> Batches:
         yield next(weight_batches), next(alpha_batches) if state.epoch >= first else None
 
 
-def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progress: Progress) -> None:
+def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, hooks: Callbacks) -> None:
     """The steps of the epoch that are left to do."""
     config, network, architecture = state.config, state.network, state.architecture
     settings = config.estimator_settings()
@@ -135,17 +145,26 @@ def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, progre
         if val is not None:
             try:
                 measured = alpha_step(
-                    network, architecture, state.alpha_optimizer, train, val, config.estimator, settings
+                    network,
+                    architecture,
+                    state.alpha_optimizer,
+                    train,
+                    val,
+                    config.estimator,
+                    settings,
+                    gradient=state.gradient,
                 )
             except FloatingPointError as error:
                 raise RunError(f"{error}, {_where(state)}") from None
             _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
-        measured |= weight_step(network, architecture, state.weight_optimizer, train, config.clip)
+        measured |= weight_step(
+            network, architecture, state.weight_optimizer, train, config.clip, gradient=state.gradient
+        )
         _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
         state.means.add(**measured)
         state.step += 1
         state.seconds += time.perf_counter() - began
-        progress.step(state, measured["train_loss"])
+        hooks.on_step(state, measured)
         due = config.checkpoint_every > 0 and state.total_step % config.checkpoint_every == 0
         _stop_or_save(state, stop, due)
 
@@ -173,7 +192,7 @@ def _interrupted(state: SearchState) -> str:
     return f"interrupted at {state.position()}; {state.checkpoint} holds the state, --resume continues from it"
 
 
-def _end_epoch(state: SearchState, stop: StopRequest) -> dict[str, Any]:
+def _end_epoch(state: SearchState, stop: StopRequest, hooks: Callbacks) -> dict[str, Any]:
     """Measures on the held-out images, writes the epoch's line, the genotype and the checkpoint."""
     began = time.perf_counter()
     loss, right = _evaluate(state, stop)
@@ -192,8 +211,10 @@ def _end_epoch(state: SearchState, stop: StopRequest) -> dict[str, Any]:
         "seconds": round(state.seconds, 3),
         "peak_memory_bytes": peak_memory(state.device),
     }
+    hooks.on_measure(state, metrics)
     genotype.save(state.checkpoint.parent / "genotype.json")
     state.history.append(metrics)
+    state.alphas.append([alpha.detach().cpu().clone() for alpha in state.architecture.alphas])
     state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
     state.means = type(state.means)()
     state.save()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amended_darts import randomness
 from amended_darts.architecture import Architecture
@@ -15,6 +16,7 @@ from amended_darts.config import SearchConfig
 from amended_darts.data import DataSet, Stream, seeded_halves
 from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
 from amended_darts.errors import InputError
+from amended_darts.hypergradient import Gradient, gradient
 from amended_darts.metrics import History, Means
 from amended_darts.spaces import find_space
 from amended_darts.supernet import SuperNet, check_cells
@@ -28,6 +30,12 @@ class SearchState:
     Args:
         config: a resolved configuration.
         data: the data set it names.
+
+    Attributes:
+        gradient: takes every derivative of a step, for w and for α.
+        alphas: α at the end of every epoch so far, on the CPU.
+        stopped: why the search ended before its last epoch; None if it did not.
+        chosen: the epoch (from 1) whose architecture counts; None for the last.
     """
 
     def __init__(self, config: SearchConfig, data: DataSet) -> None:
@@ -40,6 +48,10 @@ class SearchState:
         self.seconds = 0.0  # spent in this epoch so far
         self.means = Means()
         self.history = History(Path(config.out))
+        self.alphas: list[list[Tensor]] = []
+        self.stopped: str | None = None
+        self.chosen: int | None = None
+        self.gradient: Gradient = gradient
 
         randomness.seed_everything(config.seed)
         space = find_space(config.space)
@@ -86,6 +98,25 @@ class SearchState:
         low, high = self.config.lr_min, self.config.lr
         return low + (high - low) * (1 + math.cos(math.pi * self.epoch / self.config.epochs)) / 2
 
+    @property
+    def finished(self) -> bool:
+        """No epoch is left to do."""
+        return self.stopped is not None or self.epoch >= self.config.epochs
+
+    def stop(self, reason: str, epoch: int | None = None) -> None:
+        """Makes the epoch that is ending the last one; a checkpoint keeps that.
+
+        Args:
+            reason: for the result and for people.
+            epoch: whose architecture counts, from 1; the last one's by default.
+
+        Raises:
+            InputError: no such epoch so far.
+        """
+        if epoch is not None and not 1 <= epoch <= self.epoch + 1:
+            raise InputError(f"epoch: expected one from 1 to {self.epoch + 1}, got {epoch}")
+        self.stopped, self.chosen = reason, epoch
+
     def position(self, ahead: int = 0) -> str:
         """Where the run is, counted from one; with ``ahead`` the step that is being computed."""
         epoch = min(self.epoch + 1, self.config.epochs)
@@ -103,6 +134,9 @@ class SearchState:
                 "seconds": self.seconds,
                 "means": self.means.state_dict(),
                 "metrics": list(self.history.lines),
+                "alphas": self.alphas,
+                "stopped": self.stopped,
+                "chosen": self.chosen,
                 "network": self.network.state_dict(),
                 "architecture": self.architecture.state_dict(),
                 "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -132,6 +166,8 @@ class SearchState:
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.means.load_state_dict(state["means"], self.device)
         self.history.lines = list(state["metrics"])
+        self.alphas = [list(group) for group in state["alphas"]]
+        self.stopped, self.chosen = state["stopped"], state["chosen"]
         randomness.restore(state["random"])
 
     def _facts(self) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from amended_darts.architecture import Architecture
 from amended_darts.estimators import find_estimator
-from amended_darts.hypergradient import frozen_buffers
+from amended_darts.hypergradient import Gradient, frozen_buffers, gradient
 
 Batch = tuple[Tensor, Tensor]  # images [N, C, H, W], labels [N]
+_gradient = gradient
 
 
 def alpha_step(
@@ -22,9 +23,11 @@ def alpha_step(
     train: Batch,
     val: Batch,
     estimator: str,
-    settings: dict[str, float],
+    settings: dict[str, Any],
+    gradient: Gradient = _gradient,
 ) -> dict[str, Tensor]:
-    """Moves α along the estimator's gradient; w and the running statistics stay as they are.
+    """Moves α along the estimator's gradient; w and the running statistics stay as they are. Every derivative is taken
+    by ``gradient``.
 
     Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val``; gradient_norm; of the second term second_ratio,
     ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta or rho scales it (their
@@ -49,11 +52,17 @@ def alpha_step(
     report: dict[str, Any] = {}
     with frozen_buffers(network):  # running statistics belong to the w step
         gradients = find_estimator(estimator)(
-            lambda: loss(train), val_loss, list(network.parameters()), alphas, report=report, **settings
+            lambda: loss(train),
+            val_loss,
+            list(network.parameters()),
+            alphas,
+            gradient=gradient,
+            report=report,
+            **settings,
         )
-    for alpha, gradient in zip(alphas, gradients, strict=True):
-        alpha.grad = gradient
-    measured["gradient_norm"] = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    for alpha, estimate in zip(alphas, gradients, strict=True):
+        alpha.grad = estimate
+    measured["gradient_norm"] = torch.stack([estimate.norm() for estimate in gradients]).norm()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     measured.update(second_ratio=report["ratio"], second_cosine=report["cosine"])
@@ -62,18 +71,31 @@ def alpha_step(
 
 
 def weight_step(
-    network: nn.Module, architecture: Architecture, optimizer: torch.optim.Optimizer, train: Batch, clip: float
+    network: nn.Module,
+    architecture: Architecture,
+    optimizer: torch.optim.Optimizer,
+    train: Batch,
+    clip: float,
+    gradient: Gradient = _gradient,
 ) -> dict[str, Tensor]:
     """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped)."""
+    measured: dict[str, Tensor] = {}
     with torch.no_grad():
         weights = architecture.weights()
-    logits = network(train[0], weights)
-    loss = F.cross_entropy(logits, train[1])
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
+
+    def loss() -> Tensor:
+        logits = network(train[0], weights)
+        value = F.cross_entropy(logits, train[1])
+        measured.update(train_loss=value.detach(), train_accuracy=accuracy(logits, train[1]))
+        return value
+
+    parameters = list(network.parameters())
+    for parameter, slope in zip(parameters, gradient(loss, parameters), strict=True):
+        parameter.grad = slope
+    measured["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, clip).detach()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return {"train_loss": loss.detach(), "train_accuracy": accuracy(logits, train[1]), "gradient_norm": norm.detach()}
+    return measured
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def code_inside(path):
         def __reduce__(self):
             return os.system, (f"touch {path.parent}/exploded",)
 
-    torch.save({"format": "amended-darts search", "version": 1, "config": Bomb()}, path)
+    torch.save({"format": "amended-darts search", "version": 2, "config": Bomb()}, path)
 
 
 def of_the_future(path):
@@ -107,7 +107,7 @@ def incomplete(path):
         (flip_bytes, "expected a whole checkpoint, "),
         (other_tensors, "expected a checkpoint of amended-darts search, got another kind of file"),
         (code_inside, "expected a checkpoint of amended-darts search, got another kind of file"),
-        (of_the_future, "expected a checkpoint of version 1, got version 99"),
+        (of_the_future, "expected a checkpoint of version 2, got version 99"),
         (incomplete, "expected a complete checkpoint, it does not fit ('alpha_optimizer')"),
     ],
 )

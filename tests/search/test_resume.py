@@ -67,10 +67,10 @@ def interrupt_at(monkeypatch, name, call):
     """Sends this process a Ctrl-C during the given call of a function of the loop."""
     original, calls = getattr(search_loop, name), iter(range(10**6))
 
-    def wrapped(*arguments):
+    def wrapped(*arguments, **settings):
         if next(calls) == call:
             signal.raise_signal(signal.SIGINT)
-        return original(*arguments)
+        return original(*arguments, **settings)
 
     monkeypatch.setattr(search_loop, name, wrapped)
 
@@ -189,11 +189,11 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny, monkeypatch):
     """The step is named, and the checkpoint on disk is the last good one: it resumes."""
     original, calls = search_loop.weight_step, iter(range(100))
 
-    def poisoned(network, *arguments):
+    def poisoned(network, *arguments, **settings):
         if next(calls) == 14:
             with torch.no_grad():
                 network.classifier.bias.fill_(torch.nan)
-        return original(network, *arguments)
+        return original(network, *arguments, **settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(search_loop, "weight_step", poisoned)
@@ -209,11 +209,11 @@ def test_a_second_ctrl_c_breaks_off(tiny, monkeypatch, whole):
     """At once, in the middle of a step; what was saved last resumes."""
     original, calls = search_loop.weight_step, iter(range(100))
 
-    def twice(*arguments):
+    def twice(*arguments, **settings):
         if next(calls) == 14:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        return original(*arguments)
+        return original(*arguments, **settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(search_loop, "weight_step", twice)

@@ -15,7 +15,7 @@ written. Nothing in here knows about networks or cells.
 """
 
 from ._buffers import frozen_buffers
-from ._gradient import gradient
+from ._gradient import Gradient, Loss, gradient
 from .amended import amended
 from .conjugate_gradient import conjugate_gradient
 from .exact import exact
@@ -25,6 +25,8 @@ from .two_moment import two_moment
 from .unrolled import unrolled
 
 __all__ = [
+    "Gradient",
+    "Loss",
     "amended",
     "conjugate_gradient",
     "exact",
