@@ -5,6 +5,8 @@
 // works on one chunk of one tensor; it finds the tensor by bisection in the table of first chunks.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 #include "../common/perturbation.h"

@@ -8,9 +8,9 @@
 namespace amended_darts::perturbation {
 namespace {
 
-// Calls launch(table, chunks) for as many tables as the lists need; empty tensors take no chunk.
-template <typename T, int arrays, typename Launch>
-void for_each_table(const List<T> (&lists)[arrays], const Launch& launch) {
+// Calls body(table, chunks) for as many tables as the lists need; empty tensors take no chunk.
+template <typename T, int arrays, typename Body>
+void for_each_table(const List<T> (&lists)[arrays], const Body& body) {
   auto table = std::make_unique<Table<T, arrays>>();
   const size_t tensors = lists[0].sizes.size();
   int64_t chunks = 0;
@@ -25,7 +25,7 @@ void for_each_table(const List<T> (&lists)[arrays], const Launch& launch) {
     }
     if (table->count == kMaxTensors || (t + 1 == tensors && table->count > 0)) {
       table->first_chunk[table->count] = static_cast<int32_t>(chunks);
-      launch(*table, static_cast<unsigned>(chunks));
+      body(*table, static_cast<unsigned>(chunks));
       chunks = 0;
       table->count = 0;
     }
@@ -41,10 +41,9 @@ int64_t num_chunks(const List<T>& list) {
 
 // The norm (radius < 0) or the step size for it, in two launches.
 Tensor norm_like(const Tensors& list, double radius, const char* op) {
-  const torch::stable::accelerator::DeviceGuard guard(list[0].get_device_index());
+  const Launcher launch(op, list[0]);
   const Tensors ready = contiguous(list);
   Tensor result = torch::stable::new_empty(list[0], {});
-  const cudaStream_t stream = current_stream(list[0].get_device_index());
   dispatch(list, [&](auto tag) {
     using T = decltype(tag);
     const List<T> lists[1] = {pointers<T>(ready)};
@@ -53,12 +52,10 @@ Tensor norm_like(const Tensors& list, double radius, const char* op) {
     double* partial = workspace.mutable_data_ptr<double>();
     int64_t done = 0;
     for_each_table(lists, [&](const Table<T, 1>& table, unsigned chunks) {
-      squares_kernel<T><<<chunks, kThreads, 0, stream>>>(table, partial + done);
-      check_launch(op);
+      launch(squares_kernel<T>, chunks, kThreads, 0, table, partial + done);
       done += chunks;
     });
-    finish_norm_kernel<T><<<1, kThreads, 0, stream>>>(partial, count, radius, result.mutable_data_ptr<T>());
-    check_launch(op);
+    launch(finish_norm_kernel<T>, 1, kThreads, 0, partial, count, radius, result.mutable_data_ptr<T>());
   });
   return result;
 }
@@ -78,15 +75,13 @@ void perturb_cuda(const Tensors& weights, const Tensors& origin, const Tensors& 
                   double sign) {
   check_perturb(weights, origin, direction, step);
   if (weights.empty()) return;
-  const torch::stable::accelerator::DeviceGuard guard(weights[0].get_device_index());
+  const Launcher launch("perturb_", weights[0]);
   const Tensors to = contiguous(weights), from = contiguous(origin), along = contiguous(direction);
-  const cudaStream_t stream = current_stream(weights[0].get_device_index());
   dispatch(weights, [&](auto tag) {
     using T = decltype(tag);
     const List<T> lists[3] = {pointers<T>(to), pointers<T>(from), pointers<T>(along)};
     for_each_table(lists, [&](const Table<T, 3>& table, unsigned chunks) {
-      perturb_kernel<T><<<chunks, kThreads, 0, stream>>>(table, step.const_data_ptr<T>(), static_cast<T>(sign));
-      check_launch("perturb_");
+      launch(perturb_kernel<T>, chunks, kThreads, 0, table, step.const_data_ptr<T>(), static_cast<T>(sign));
     });
   });
   write_back(weights, to);
@@ -95,16 +90,14 @@ void perturb_cuda(const Tensors& weights, const Tensors& origin, const Tensors& 
 Tensors central_difference_cuda(const Tensors& plus, const Tensors& minus, const Tensor& step) {
   check_central_difference(plus, minus, step);
   if (plus.empty()) return {};
-  const torch::stable::accelerator::DeviceGuard guard(plus[0].get_device_index());
+  const Launcher launch("central_difference", plus[0]);
   const Tensors p = contiguous(plus), m = contiguous(minus);
   const Tensors result = empty_like(plus);
-  const cudaStream_t stream = current_stream(plus[0].get_device_index());
   dispatch(plus, [&](auto tag) {
     using T = decltype(tag);
     const List<T> lists[3] = {pointers<T>(result), pointers<T>(p), pointers<T>(m)};
     for_each_table(lists, [&](const Table<T, 3>& table, unsigned chunks) {
-      central_difference_kernel<T><<<chunks, kThreads, 0, stream>>>(table, step.const_data_ptr<T>());
-      check_launch("central_difference");
+      launch(central_difference_kernel<T>, chunks, kThreads, 0, table, step.const_data_ptr<T>());
     });
   });
   return result;
