@@ -38,6 +38,26 @@ def _require(condition: bool, message: str) -> None:
         raise RuntimeError(message)
 
 
+def _decider(table: Sequence[Candidate], stride: int) -> Candidate:
+    """The candidate that decides how many channels y has: one that keeps those of x, or else the first one."""
+    return next((candidate for candidate in table if not candidate.sets_channels(stride)), table[0])
+
+
+def _out_channels(x: Tensor, params: Sequence[Tensor], table: Sequence[Candidate], stride: int) -> int:
+    """C'; that of x where weights do not tell, so that the check of their shapes finds them wrong."""
+    first = _decider(table, stride)
+    if not first.sets_channels(stride):
+        return x.shape[1]
+    count = len(first.param_shapes(1, stride))
+    channels = sum(param.shape[0] for param in params[:count] if param.dim() == 4)
+    return channels if channels > 0 else x.shape[1]
+
+
+def out_channels(x: Tensor, params: Sequence[Tensor], candidates: Sequence[str], stride: int) -> int:
+    """C', the channels of y, in a call that has been checked."""
+    return _out_channels(x, params, find_candidates(candidates), stride)
+
+
 def _check_x(x: Tensor, op: str) -> None:
     _require(x.dim() == 4, f"{op}: x must have 4 dimensions [N, C, H, W], got {_shape(x)}")
     _require(x.dtype in _DTYPES, f"{op}: x must be float32, float64, bfloat16 or float16, got {_name(x.dtype)}")
@@ -75,8 +95,8 @@ def check_mixed_edges(
     bn_weight: Tensor | None,
     bn_bias: Tensor | None,
     pool_norm: bool,
-) -> list[Candidate]:
-    """Checks one call and returns the candidates' rows of the table."""
+) -> tuple[list[Candidate], int]:
+    """Checks one call and returns the candidates' rows of the table and C', the channels of y."""
     op = "mixed_edges"
     _check_x(x, op)
     table = find_candidates(candidates, op)
@@ -94,16 +114,20 @@ def check_mixed_edges(
         f"K = {count} candidates, got {_shape(weights)}",
     )
     accumulate = accumulate_dtype(x)
-    edges, channels = weights.shape[0], x.shape[1]
+    edges = weights.shape[0]
 
-    expected = [shape for candidate in table for shape in candidate.param_shapes(channels, stride)] * edges
+    count = sum(len(candidate.param_shapes(1, stride)) for candidate in table)
     _require(
-        len(params) == len(expected),
-        f"{op}: params must hold {len(expected)} convolution weights ({edges} edges of {len(expected) // edges}), "
-        f"got {len(params)}",
+        len(params) == count * edges,
+        f"{op}: params must hold {count * edges} convolution weights ({edges} edges of {count}), got {len(params)}",
     )
-    for i, (param, shape) in enumerate(zip(params, expected, strict=True)):
-        _require(tuple(param.shape) == shape, f"{op}: params[{i}] must be {list(shape)}, got {_shape(param)}")
+    channels, first = _out_channels(x, params, table, stride), _decider(table, stride)
+    expected = [(c, shape) for c in table for shape in c.param_shapes(x.shape[1], stride, channels)] * edges
+    for i, (param, (candidate, shape)) in enumerate(zip(params, expected, strict=True)):
+        if tuple(param.shape) != shape:
+            other = candidate is not first and candidate.sets_channels(stride)
+            reason = f" (as many channels as {first.name} gives)" if other else ""
+            raise RuntimeError(f"{op}: params[{i}] must be {list(shape)}{reason}, got {_shape(param)}")
         _require(
             param.dtype == x.dtype,
             f"{op}: params[{i}] must have the dtype of x ({_name(x.dtype)}), got {_name(param.dtype)}",
@@ -133,7 +157,7 @@ def check_mixed_edges(
         if name != "weights":
             _require(
                 tuple(t.shape) == (edges, norms, channels),
-                f"{op}: {name} must be [E, B, C] = [{edges}, {norms}, {channels}], got {_shape(t)}",
+                f"{op}: {name} must be [E, B, C'] = [{edges}, {norms}, {channels}], got {_shape(t)}",
             )
         _require(
             t.dtype == accumulate,
@@ -148,4 +172,4 @@ def check_mixed_edges(
             f"{op}: expected more than 1 value per channel when training, got output size "
             f"[{x.shape[0]}, {channels}, {out_h}, {out_w}]",
         )
-    return table
+    return table, channels

@@ -5,6 +5,7 @@ The schemas stand in csrc/mixed_op.cpp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from ._checks import check_mixed_edges, check_mixed_op, output_size
-from .candidates import CANDIDATES
+from ._checks import check_mixed_edges, check_mixed_op, out_channels, output_size
 
 _LIBRARY = torch.library.Library("amended_darts", "FRAGMENT")
 
@@ -77,14 +77,14 @@ def _mixed_edges_fake(
     recompute: bool = True,
     allow_tf32: bool = False,
 ) -> tuple[list[Tensor], Tensor, Tensor, list[Tensor]]:
-    table = check_mixed_edges(
+    table, channels = check_mixed_edges(
         x, weights, params, candidates, stride, running_mean, running_var, bn_weight, bn_bias, pool_norm
     )
-    size = (x.shape[0], x.shape[1], *output_size(x, stride))
+    size = (x.shape[0], channels, *output_size(x, stride))
     edges = weights.shape[0]
     y = [x.new_empty(size).to(memory_format=_memory_format(x)) for _ in range(edges)]
     norms = sum(candidate.num_norms(stride, pool_norm) for candidate in table)
-    statistics = (edges, norms, x.shape[1])
+    statistics = (edges, norms, channels)
     convolutions = sum(candidate.num_norms(stride, pool_norm=False) for candidate in table)
     saved = [] if recompute else _fake_saved(x, size, edges, convolutions)
     return y, weights.new_empty(statistics), weights.new_empty(statistics), saved
@@ -154,7 +154,7 @@ def _mixed_edges_backward(ctx: Any, grad_y: Sequence[Tensor | None], *_: Any) ->
     gradients[2] = [None] * len(params)
     if all(grad is None for grad in grad_y):
         return tuple(gradients)
-    size = (x.shape[0], x.shape[1], *output_size(x, stride))
+    size = (x.shape[0], out_channels(x, params, candidates, stride), *output_size(x, stride))
     wanted = ctx.needs_input_grad
     need_params = any(wanted[2]) if isinstance(wanted[2], (list, tuple)) else bool(wanted[2])
     need_norm = len(wanted) > 7 and bool(wanted[7] or wanted[8])
@@ -228,21 +228,17 @@ def _register_autocast(device_type: str) -> None:
 # FLOPs
 
 
-def _convolution_flops(x_shape: Sequence[int], edges: int, candidates: Sequence[str], stride: int) -> int:
+def _convolution_flops(x_shape: Sequence[int], param_shapes: Sequence[Sequence[int]], stride: int) -> int:
     """2 · multiply-adds of all convolutions of one forward, as torch's formula for aten.convolution counts them."""
-    n, c, h, w = x_shape
+    n, _, h, w = x_shape
     pixels = n * ((h + stride - 1) // stride) * ((w + stride - 1) // stride)
-    per_pixel = 0
-    for name in candidates:
-        for out, inner, kh, kw in CANDIDATES[name].param_shapes(c, stride):
-            per_pixel += out * inner * kh * kw
-    return 2 * edges * pixels * per_pixel
+    return 2 * pixels * sum(math.prod(shape) for shape in param_shapes)
 
 
 def _mixed_edges_flops(
     x_shape: Any, weights_shape: Any, params: Any, candidates: Any, stride: int = 1, *_: Any, **__: Any
 ) -> int:
-    return _convolution_flops(x_shape, weights_shape[0], candidates, stride)
+    return _convolution_flops(x_shape, params, stride)
 
 
 def _mixed_edges_backward_flops(
@@ -269,7 +265,7 @@ def _mixed_edges_backward_flops(
     **__: Any,
 ) -> int:
     """The recomputed forward, and one more for each of the two gradients of a convolution that is computed."""
-    forward = _convolution_flops(x_shape, weights_shape[0], candidates, stride)
+    forward = _convolution_flops(x_shape, params, stride)
     return forward * ((0 if saved else 1) + int(need_params or need_x) + int(need_params))
 
 

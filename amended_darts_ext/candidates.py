@@ -34,15 +34,22 @@ class Candidate:
         """Zeros around the image that keep its size at stride 1."""
         return self.kernel // 2 * self.dilation
 
-    def param_shapes(self, channels: int, stride: int) -> list[tuple[int, int, int, int]]:
-        """Shapes of the convolution weights, in forward order."""
+    def sets_channels(self, stride: int) -> bool:
+        """Whether the weights say how many channels the output has; the other candidates keep those of x."""
+        return self.kind == "dense" or (self.kind == "skip" and stride != 1)
+
+    def param_shapes(
+        self, channels: int, stride: int, out_channels: int | None = None
+    ) -> list[tuple[int, int, int, int]]:
+        """Shapes of the convolution weights, in forward order; ``out_channels`` is ``channels`` unless given."""
         c, k = channels, self.kernel
+        out = c if out_channels is None else out_channels
         if self.kind == "depthwise":
             return [(c, 1, k, k), (c, c, 1, 1)] * self.halves
         if self.kind == "dense":
-            return [(c, c, k, k)]
+            return [(out, c, k, k)]
         if self.kind == "skip" and stride != 1:
-            return [(c // 2, c, 1, 1), (c - c // 2, c, 1, 1)]
+            return [(out // 2, c, 1, 1), (out - out // 2, c, 1, 1)]
         return []
 
     def num_norms(self, stride: int, pool_norm: bool = True) -> int:
@@ -51,7 +58,7 @@ class Candidate:
             return self.halves
         if self.kind in ("max_pool", "avg_pool"):
             return int(pool_norm)
-        return int(self.kind == "dense" or (self.kind == "skip" and stride != 1))
+        return int(self.sets_channels(stride))
 
 
 CANDIDATES: dict[str, Candidate] = {

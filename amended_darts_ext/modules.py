@@ -14,7 +14,7 @@ from .candidates import CANDIDATES, DARTS, Candidate
 
 __all__ = ["Branch", "MixedEdges", "MixedOp"]
 
-#: Makes a module for one edge from (channels, stride); it maps [N, C, H, W] to [N, C, ceil(H/stride), ceil(W/stride)].
+#: Makes a module for one edge from (channels, stride); it maps [N, C, H, W] to what the edge's other candidates give.
 Factory = Callable[[int, int], nn.Module]
 
 
@@ -50,15 +50,19 @@ class _Mixed(nn.Module):
         pool_norm: bool,
         eps: float,
         momentum: float,
+        out_channels: int | None,
     ) -> None:
         super().__init__()
         if channels < 1 or (edges is not None and edges < 1):
             raise ValueError(f"channels and edges must be positive, got channels={channels} and edges={edges}")
+        out_channels = channels if out_channels is None else out_channels
+        if out_channels < 1:
+            raise ValueError(f"out_channels must be positive, got {out_channels}")
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2, got {stride}")
         if implementation not in ("fused", "reference"):
             raise ValueError(f"implementation must be 'fused' or 'reference', got {implementation!r}")
-        self.channels, self.stride = channels, stride
+        self.channels, self.out_channels, self.stride = channels, out_channels, stride
         self.implementation, self.recompute = implementation, recompute
         self.pool_norm, self.eps, self.momentum = pool_norm, eps, momentum
         self.candidates = tuple(
@@ -73,7 +77,13 @@ class _Mixed(nn.Module):
         if len(set(self.candidates)) < len(self.candidates):
             raise ValueError(f"candidates must differ from each other, got {', '.join(self.candidates)}")
         self._table: list[Candidate] = [CANDIDATES[name] for name in self._names]
-        shapes = {c.name: c.param_shapes(channels, stride) for c in self._table}
+        keeps = [c.name for c in self._table if not c.sets_channels(stride)]
+        if out_channels != channels and keeps:
+            raise ValueError(
+                f"out_channels must be channels = {channels} where '{keeps[0]}' is among the candidates "
+                f"(at stride {stride} it keeps the channels), got {out_channels}"
+            )
+        shapes = {c.name: c.param_shapes(channels, stride, out_channels) for c in self._table}
 
         def convolutions() -> nn.ModuleDict:
             return nn.ModuleDict({n: nn.ParameterList(map(_conv_weight, s)) for n, s in shapes.items() if s})
@@ -83,7 +93,7 @@ class _Mixed(nn.Module):
         def modules() -> nn.ModuleDict:
             return nn.ModuleDict({k: factory(channels, stride) for k, factory in factories.items()})
 
-        norms: tuple[int, ...] = (sum(c.num_norms(stride, pool_norm) for c in self._table), channels)
+        norms: tuple[int, ...] = (sum(c.num_norms(stride, pool_norm) for c in self._table), out_channels)
         if edges is None:
             self.params: nn.Module = convolutions()
             self.custom: nn.Module = modules()
@@ -148,15 +158,16 @@ class _Mixed(nn.Module):
         )
         if self.training and self.running_mean.numel() > 0 and x.shape[0] > 0:
             with torch.no_grad():
-                count = outputs[0].numel() // self.channels
+                count = outputs[0].numel() // self.out_channels
                 unbiased = var * (count / (count - 1))
                 self.running_mean.lerp_(mean.view_as(self.running_mean).to(self.running_mean.dtype), self.momentum)
                 self.running_var.lerp_(unbiased.view_as(self.running_var).to(self.running_var.dtype), self.momentum)
         return list(outputs)
 
     def extra_repr(self) -> str:
+        changed = f"out_channels={self.out_channels}, " if self.out_channels != self.channels else ""
         return (
-            f"channels={self.channels}, stride={self.stride}, candidates=({', '.join(self.candidates)}), "
+            f"channels={self.channels}, {changed}stride={self.stride}, candidates=({', '.join(self.candidates)}), "
             f"implementation={self.implementation!r}, recompute={self.recompute}"
         )
 
@@ -169,7 +180,7 @@ class MixedEdges(_Mixed):
     variance); in evaluation it uses the running ones.
 
     Args:
-        channels: C of x and of the outputs.
+        channels: C of x and, unless ``out_channels`` is given, of the outputs.
         edges: E.
         stride: 1 or 2.
         candidates: K names of the candidate table, or factories ``(channels, stride) -> nn.Module`` that run as they
@@ -179,12 +190,14 @@ class MixedEdges(_Mixed):
         affine: BatchNorm with learnable weight and bias.
         pool_norm: BatchNorm after the pools.
         eps, momentum: of BatchNorm.
+        out_channels: C' of the outputs; other than C only where every named candidate sets the channels:
+            ``nor_conv_*``, and ``skip_connect`` at stride 2. Factories see to theirs.
 
-    State dict: ``params.<edge>.<candidate>.<i>``, ``running_mean`` and ``running_var`` [E, B, C], with ``affine`` also
+    State dict: ``params.<edge>.<candidate>.<i>``, ``running_mean`` and ``running_var`` [E, B, C'], with ``affine`` also
     ``bn_weight`` and ``bn_bias``; modules made by factories under ``custom.<edge>.<k>``.
 
     Shapes: x [N, C, H, W]; weights [E, K] or, one row per sample, [E, N, K], used as given; outputs
-    E x [N, C, ceil(H/stride), ceil(W/stride)].
+    E x [N, C', ceil(H/stride), ceil(W/stride)].
 
     Raises:
         ValueError: an argument of the constructor that is out of its range; the sentence names it.
@@ -204,10 +217,10 @@ class MixedEdges(_Mixed):
         pool_norm: bool = True,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        out_channels: int | None = None,
     ) -> None:
-        super().__init__(
-            channels, edges, stride, candidates, implementation, recompute, affine, pool_norm, eps, momentum
-        )
+        settings = (implementation, recompute, affine, pool_norm, eps, momentum, out_channels)
+        super().__init__(channels, edges, stride, candidates, *settings)
         self.edges = edges
 
     def forward(self, x: Tensor, weights: Tensor) -> list[Tensor]:
@@ -238,10 +251,10 @@ class MixedOp(_Mixed):
     Equivalent to ``sum(w * op(x) for w, op in zip(weights, ops))`` over the candidate modules of the public DARTS code.
     Arguments are those of :class:`MixedEdges` without ``edges``.
 
-    State dict: ``params.<candidate>.<i>``, ``running_mean`` and ``running_var`` [B, C], with ``affine`` also
+    State dict: ``params.<candidate>.<i>``, ``running_mean`` and ``running_var`` [B, C'], with ``affine`` also
     ``bn_weight`` and ``bn_bias``; modules made by factories under ``custom.<k>``.
 
-    Shapes: x [N, C, H, W]; weights [K] or, one row per sample, [N, K]; output [N, C, ceil(H/stride), ceil(W/stride)].
+    Shapes: x [N, C, H, W]; weights [K] or, one row per sample, [N, K]; output [N, C', ceil(H/stride), ceil(W/stride)].
     """
 
     def __init__(
@@ -256,10 +269,10 @@ class MixedOp(_Mixed):
         pool_norm: bool = True,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        out_channels: int | None = None,
     ) -> None:
-        super().__init__(
-            channels, None, stride, candidates, implementation, recompute, affine, pool_norm, eps, momentum
-        )
+        settings = (implementation, recompute, affine, pool_norm, eps, momentum, out_channels)
+        super().__init__(channels, None, stride, candidates, *settings)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         if weights.dim() not in (1, 2) or weights.shape[-1] != len(self.candidates):
@@ -278,7 +291,7 @@ class MixedOp(_Mixed):
 
 
 class Branch(nn.Module):
-    """One candidate of a mixed op in plain PyTorch: maps [N, C, H, W] to [N, C, ceil(H/stride), ceil(W/stride)].
+    """One candidate of a mixed op in plain PyTorch: maps [N, C, H, W] to [N, C', ceil(H/stride), ceil(W/stride)].
 
     Shares convolution weights, BatchNorm arguments and running statistics with the module it was taken from, and
     updates the statistics in training as that module does.
@@ -300,7 +313,7 @@ class Branch(nn.Module):
         before = mixed._table[: mixed._names.index(name)]
         first = sum(c.num_norms(mixed.stride, mixed.pool_norm) for c in before)
         rows = slice(first, first + self.candidate.num_norms(mixed.stride, mixed.pool_norm))
-        # This candidate's rows [B_k, C] of a BatchNorm argument.
+        # This candidate's rows [B_k, C'] of a BatchNorm argument.
         self._rows = rows if mixed.running_mean.dim() == 2 else (edge, rows)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -312,7 +325,7 @@ class Branch(nn.Module):
         out = reference.branch(self.candidate, x, list(self.params), norms, owner.stride, owner.pool_norm)
         if self.training and norms.mean:
             with torch.no_grad():
-                count = out.numel() // owner.channels
+                count = out.numel() // owner.out_channels
                 mean.lerp_(torch.stack(norms.mean).to(mean.dtype), owner.momentum)
                 var.lerp_((torch.stack(norms.var) * (count / (count - 1))).to(var.dtype), owner.momentum)
         return out

@@ -34,18 +34,22 @@ def mixed_op(
         x: [N, C, H, W]; float32, float64, bfloat16 or float16; any strides.
         weights: [K] or, one row per sample, [N, K], used as given; float32 (float64 with x of float64).
         params: convolution weights, candidate by candidate, each in forward order, in torch's own shapes; x's dtype.
+            ``sep_conv_*``: [C, 1, k, k], [C, C, 1, 1], twice; ``dil_conv_*``: the same once; ``nor_conv_*``:
+            [C', C, k, k]; ``skip_connect`` at stride 2: [C'/2, C, 1, 1] and [C' - C'/2, C, 1, 1] (C'/2 rounded down);
+            the others have none. C' is what these weights say, the same for all candidates, and C with any candidate
+            that keeps the channels of x (all but ``nor_conv_*`` and ``skip_connect`` at stride 2).
         candidates: K names of :data:`amended_darts_ext.CANDIDATES`, in the order of ``weights``.
         stride: 1 or 2.
-        running_mean, running_var: [B, C], one row per BatchNorm in forward order, used as constants; None: batch
+        running_mean, running_var: [B, C'], one row per BatchNorm in forward order, used as constants; None: batch
             statistics.
-        bn_weight, bn_bias: [B, C] affine of BatchNorm; None: none.
+        bn_weight, bn_bias: [B, C'] affine of BatchNorm; None: none.
         eps: of BatchNorm.
         pool_norm: BatchNorm after the pools.
         recompute: compute the branches again in backward; False keeps their outputs where the backend can.
         allow_tf32: products may be rounded to TF32 (CUDA).
 
     Returns:
-        [N, C, ceil(H/stride), ceil(W/stride)] in x's dtype, channels_last where x is.
+        [N, C', ceil(H/stride), ceil(W/stride)] in x's dtype, channels_last where x is.
 
     Raises:
         RuntimeError: an argument does not fit; the sentence names it, what was expected and what came. Also a second
@@ -88,12 +92,12 @@ def mixed_edges(
     Args:
         weights: [E, K] or, one row per sample, [E, N, K].
         params: edge by edge.
-        running_mean, running_var, bn_weight, bn_bias: [E, B, C].
+        running_mean, running_var, bn_weight, bn_bias: [E, B, C'].
         x, candidates and the others: as for :func:`mixed_op`.
 
     Returns:
-        y: E tensors [N, C, ceil(H/stride), ceil(W/stride)].
-        mean, var: [E, B, C] (biased), the statistics that were used; not differentiable.
+        y: E tensors [N, C', ceil(H/stride), ceil(W/stride)].
+        mean, var: [E, B, C'] (biased), the statistics that were used; not differentiable.
         saved: what ``recompute=False`` keeps for backward; not differentiable.
 
     Raises:

@@ -83,7 +83,7 @@ def avg_pool_3x3(x: Tensor, norm: Norms | None, stride: int) -> Tensor:
 
 
 def factorized_reduce(x: Tensor, params: Sequence[Tensor], norm: Norms) -> Tensor:
-    """ReLU, two stride-2 1x1 convolutions of x and of x shifted by one pixel, concatenated, BN.
+    """ReLU, two stride-2 1x1 convolutions of x and of x shifted by one pixel, concatenated to C' channels, BN.
 
     Where a size is odd the shifted image is padded at its end, so that both halves have ceil(size / 2) pixels.
     """
@@ -110,7 +110,7 @@ def relu_conv_bn(x: Tensor, weight: Tensor, norm: Norms, stride: int, padding: i
 def branch(
     candidate: Candidate, x: Tensor, params: Sequence[Tensor], norm: Norms, stride: int = 1, pool_norm: bool = True
 ) -> Tensor:
-    """The output of one candidate, [N, C, ceil(H / stride), ceil(W / stride)]."""
+    """The output of one candidate, [N, C', ceil(H / stride), ceil(W / stride)]; C' is C but for what params say."""
     if candidate.kind == "none":
         return x.new_zeros(x.shape[0], x.shape[1], *output_size(x, stride))
     if candidate.kind == "max_pool":
@@ -148,7 +148,7 @@ def mixed_edges(
 
     ``recompute`` and ``allow_tf32`` are taken for the signature's sake: PyTorch's own settings rule here.
     """
-    table = check_mixed_edges(
+    table, channels = check_mixed_edges(
         x, weights, params, candidates, stride, running_mean, running_var, bn_weight, bn_bias, pool_norm
     )
     edges = weights.shape[0]
@@ -160,8 +160,8 @@ def mixed_edges(
         # Connected to every input, so that each gets a gradient of zeros.
         arguments = [x, weights, *params, *(t for t in (bn_weight, bn_bias) if t is not None)]
         zero = torch.stack([t.sum().to(x.dtype) for t in arguments]).sum()
-        out = x.new_zeros(x.shape[0], x.shape[1], *output_size(x, stride))
-        stats = weights.new_zeros(edges, norms_per_edge, x.shape[1])
+        out = x.new_zeros(x.shape[0], channels, *output_size(x, stride))
+        stats = weights.new_zeros(edges, norms_per_edge, channels)
         if running_mean is not None and running_var is not None:
             return [out + zero for _ in range(edges)], running_mean.clone(), running_var.clone(), []
         return [out + zero for _ in range(edges)], stats, stats.clone(), []
@@ -182,12 +182,12 @@ def mixed_edges(
             term = (factor.view(-1, 1, 1, 1) if factor.dim() else factor) * out
             total = term if total is None else total + term
         if total is None:
-            zero = x.new_zeros(x.shape[0], x.shape[1], *output_size(x, stride))
+            zero = x.new_zeros(x.shape[0], channels, *output_size(x, stride))
             total = weights.sum() * 0 + zero  # connected to weights alone: zeros even where x is not finite
         outputs.append(total.to(x.dtype))
         means += norm.mean
         variances += norm.var
-    shape = (edges, norms_per_edge, x.shape[1])
+    shape = (edges, norms_per_edge, channels)
     if not means:
         return outputs, weights.new_zeros(shape), weights.new_zeros(shape), []
     return outputs, torch.stack(means).view(shape), torch.stack(variances).view(shape), []

@@ -19,37 +19,69 @@ bool has_shape(const Tensor& t, const std::array<int64_t, R>& expected) {
   return true;
 }
 
+struct ParamShape {
+  const mixed::Candidate* candidate;
+  std::array<int64_t, 4> size;
+};
+
 // Shapes of one candidate's convolution weights, in forward order.
-void append_param_shapes(const mixed::Candidate& candidate, int64_t c, int64_t stride,
-                         std::vector<std::array<int64_t, 4>>& shapes) {
-  const int64_t k = candidate.kernel;
+void append_param_shapes(const mixed::Candidate& candidate, const mixed::Shape& shape,
+                         std::vector<ParamShape>& shapes) {
+  const int64_t c = shape.c, out = shape.out_c, k = candidate.kernel;
+  const auto add = [&](int64_t filters, int64_t inputs, int64_t size) {
+    shapes.push_back({&candidate, {filters, inputs, size, size}});
+  };
   switch (candidate.kind) {
     case mixed::Kind::depthwise:
       for (int h = 0; h < candidate.halves; ++h) {
-        shapes.push_back({c, 1, k, k});
-        shapes.push_back({c, c, 1, 1});
+        add(c, 1, k);
+        add(c, c, 1);
       }
       return;
-    case mixed::Kind::dense: shapes.push_back({c, c, k, k}); return;
+    case mixed::Kind::dense: add(out, c, k); return;
     case mixed::Kind::skip:
-      if (stride == 1) return;
-      shapes.push_back({c / 2, c, 1, 1});
-      shapes.push_back({c - c / 2, c, 1, 1});
+      if (shape.stride == 1) return;
+      add(out / 2, c, 1);
+      add(out - out / 2, c, 1);
       return;
     default: return;
   }
 }
 
-void check_params(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, const char* op) {
-  std::vector<std::array<int64_t, 4>> expected;
+// The candidate that decides how many channels y has: one that keeps those of x, or else the first one, whose weights
+// say so.
+const mixed::Candidate& decider(const MixedEdgesSizes& sizes) {
   for (const auto& candidate : sizes.candidates)
-    append_param_shapes(candidate, sizes.shape.c, sizes.shape.stride, expected);
-  check(a.params.size() == expected.size() * sizes.edges, op, ": params must hold ", expected.size() * sizes.edges,
-        " convolution weights (", sizes.edges, " edges of ", expected.size(), "), got ", a.params.size());
+    if (!candidate.sets_channels(sizes.shape.stride)) return candidate;
+  return sizes.candidates.front();
+}
+
+// Channels of y; those of x where weights do not tell, so that the check of their shapes finds them wrong.
+int64_t out_channels(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes) {
+  const mixed::Candidate& first = decider(sizes);
+  if (!first.sets_channels(sizes.shape.stride)) return sizes.shape.c;
+  int64_t channels = 0;
+  for (int i = 0; i < first.num_params(sizes.shape.stride); ++i)
+    channels += a.params[i].dim() == 4 ? a.params[i].size(0) : 0;
+  return channels > 0 ? channels : sizes.shape.c;
+}
+
+void check_params(const MixedEdgesArguments& a, MixedEdgesSizes& sizes, const char* op) {
+  const size_t count = sizes.params_per_edge;
+  check(a.params.size() == count * sizes.edges, op, ": params must hold ", count * sizes.edges,
+        " convolution weights (", sizes.edges, " edges of ", count, "), got ", a.params.size());
+  sizes.shape.out_c = out_channels(a, sizes);
+  std::vector<ParamShape> expected;
+  for (const auto& candidate : sizes.candidates) append_param_shapes(candidate, sizes.shape, expected);
   for (size_t i = 0; i < a.params.size(); ++i) {
     const Tensor& param = a.params[i];
-    const auto& want = expected[i % expected.size()];
-    check(has_shape(param, want), op, ": params[", i, "] must be ", words::List{want}, ", got ", words::Shape{param});
+    const auto& [candidate, want] = expected[i % count];
+    if (!has_shape(param, want)) {
+      const mixed::Candidate& first = decider(sizes);
+      const bool other = candidate != &first && candidate->sets_channels(sizes.shape.stride);
+      check(false, op, ": params[", i, "] must be ", words::List{want}, other ? " (as many channels as " : "",
+            other ? first.name : "", other ? " gives)" : "", ", got ", words::Shape{param});
+    }
     check(param.scalar_type() == a.x.scalar_type(), op, ": params[", i, "] must have the dtype of x (",
           words::dtype(a.x.scalar_type()), "), got ", words::dtype(param.scalar_type()));
     check(same_device(param, a.x), op, ": params[", i, "] must be on the device of x (", words::Device{a.x}, "), got ",
@@ -60,8 +92,8 @@ void check_params(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, co
 void check_norm_argument(const std::optional<Tensor>& t, const char* argument, const MixedEdgesSizes& sizes,
                          const char* op) {
   if (!t.has_value()) return;
-  const std::array<int64_t, 3> want{sizes.edges, sizes.norms_per_edge, sizes.shape.c};
-  check(has_shape(*t, want), op, ": ", argument, " must be [E, B, C] = ", words::List{want}, ", got ",
+  const std::array<int64_t, 3> want{sizes.edges, sizes.norms_per_edge, sizes.shape.out_c};
+  check(has_shape(*t, want), op, ": ", argument, " must be [E, B, C'] = ", words::List{want}, ", got ",
         words::Shape{*t});
 }
 
@@ -99,7 +131,7 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, 
     sizes.candidates.push_back(*candidate);
   }
   check(a.stride == 1 || a.stride == 2, op, ": stride must be 1 or 2, got ", a.stride);
-  sizes.shape = {x.size(0), x.size(1), x.size(2), x.size(3), a.stride};
+  sizes.shape = {x.size(0), x.size(1), x.size(2), x.size(3), a.stride, x.size(1)};
   check(sizes.shape.c > 0 && sizes.shape.in_plane() > 0, op, ": x must have at least one channel and one pixel, got ",
         words::Shape{x});
 
@@ -131,8 +163,8 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, 
 
   const mixed::Shape& s = sizes.shape;
   check(!batch_stats || sizes.norms_per_edge == 0 || s.n * s.out_plane() != 1, op,
-        ": expected more than 1 value per channel when training, got output size [", s.n, ", ", s.c, ", ", s.out_h(),
-        ", ", s.out_w(), "]");
+        ": expected more than 1 value per channel when training, got output size [", s.n, ", ", s.out_c, ", ",
+        s.out_h(), ", ", s.out_w(), "]");
   return sizes;
 }
 
@@ -141,7 +173,7 @@ void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const Mixe
   const char* op = "_mixed_edges_backward";
   check(static_cast<int64_t>(grad_y.size()) == sizes.edges, op, ": grad_y must hold ", sizes.edges, " tensors, got ",
         grad_y.size());
-  const std::array<int64_t, 4> want{s.n, s.c, s.out_h(), s.out_w()};
+  const std::array<int64_t, 4> want{s.n, s.out_c, s.out_h(), s.out_w()};
   for (const Tensor& grad : grad_y)
     check(has_shape(grad, want) && grad.scalar_type() == x.scalar_type() && same_device(grad, x), op,
           ": each of grad_y must be ", words::List{want}, " with x's dtype and device, got ", words::Shape{grad},

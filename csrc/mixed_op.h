@@ -19,17 +19,18 @@ namespace amended_darts {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// The arguments that forward and backward have in common.
+// The arguments that forward and backward have in common. C' are the channels of y: those of x, unless every candidate
+// sets them (Candidate::sets_channels); then its convolution weights say how many.
 struct MixedEdgesArguments {
   const Tensor& x;                    // [N, C, H, W]
   const Tensor& weights;              // [E, K] or [E, N, K]
   const std::vector<Tensor>& params;  // [E * P]
   const std::vector<std::string>& candidates;
   int64_t stride;
-  const std::optional<Tensor>& mean;       // [E, B, C]; in forward the running statistics, or none
-  const std::optional<Tensor>& var;        // [E, B, C]
-  const std::optional<Tensor>& bn_weight;  // [E, B, C] or none
-  const std::optional<Tensor>& bn_bias;    // [E, B, C] or none
+  const std::optional<Tensor>& mean;       // [E, B, C']; in forward the running statistics, or none
+  const std::optional<Tensor>& var;        // [E, B, C']
+  const std::optional<Tensor>& bn_weight;  // [E, B, C'] or none
+  const std::optional<Tensor>& bn_bias;    // [E, B, C'] or none
   double eps;
   bool pool_norm;
 };
@@ -52,7 +53,7 @@ void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const Mixe
 // float64 for x of float64, otherwise float32: the type of weights, statistics and BN arguments.
 ScalarType accumulate_type(ScalarType x);
 
-// forward: y (E x [N, C, OH, OW]), mean, var ([E, B, C]), saved
+// forward: y (E x [N, C', OH, OW]), mean, var ([E, B, C']), saved
 using MixedEdgesResult = std::tuple<std::vector<Tensor>, Tensor, Tensor, std::vector<Tensor>>;
 // backward: grad_x, grad_weights, grad_params, grad_bn_weight, grad_bn_bias; empty tensors where not asked for
 using MixedEdgesGradients = std::tuple<Tensor, Tensor, std::vector<Tensor>, Tensor, Tensor>;

@@ -36,6 +36,11 @@ struct Candidate {
     }
   }
 
+  // Whether the convolution weights say how many channels the candidate gives; the others keep those of x.
+  constexpr bool sets_channels(int64_t stride) const {
+    return kind == Kind::dense || (kind == Kind::skip && stride != 1);
+  }
+
   // BatchNorms, in forward order.
   constexpr int num_norms(int64_t stride, bool pool_norm) const {
     switch (kind) {

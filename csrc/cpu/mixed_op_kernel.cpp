@@ -111,11 +111,11 @@ template <typename T>
 MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats, bool recompute) {
   const ScalarType type = accumulate_type(a.x.scalar_type());
   const mixed::Shape& shape = sizes.shape;
-  Tensor mean = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
-  Tensor var = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.c}, type);
+  Tensor mean = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.out_c}, type);
+  Tensor var = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.out_c}, type);
   std::vector<Tensor> y, saved;
   for (int64_t e = 0; e < sizes.edges; ++e)
-    y.push_back(empty(a.x, {shape.n, shape.c, shape.out_h(), shape.out_w()}, type));
+    y.push_back(empty(a.x, {shape.n, shape.out_c, shape.out_h(), shape.out_w()}, type));
   if (shape.n == 0) {
     for (int64_t e = 0; keeps(recompute, type) && e < sizes.edges; ++e) saved.push_back(empty(a.x, {0}, type));
     if (batch_stats) {

@@ -20,7 +20,7 @@ bool chance(std::mt19937_64& random, double p) { return std::bernoulli_distribut
 
 template <typename Call>
 void describe(Call& call, const Config& config, const Inputs& inputs) {
-  call.shape = {config.n, config.c, config.h, config.w, config.stride};
+  call.shape = {config.n, config.c, config.h, config.w, config.stride, config.out_c};
   call.edges = config.edges;
   call.candidates = config.candidates;
   call.pool_norm = config.pool_norm;
@@ -38,14 +38,14 @@ void describe(Call& call, const Config& config, const Inputs& inputs) {
 // Sizes of one edge's parameters.
 std::vector<std::array<int64_t, 4>> param_shapes(const Config& config) {
   std::vector<std::array<int64_t, 4>> shapes;
-  const int64_t c = config.c;
+  const int64_t c = config.c, out = config.out_c;
   for (const Candidate& candidate : config.candidates) {
     const int64_t k = candidate.kernel;
     switch (candidate.kind) {
       case Kind::skip:
         if (config.stride == 1) break;
-        shapes.push_back({c / 2, c, 1, 1});
-        shapes.push_back({c - c / 2, c, 1, 1});
+        shapes.push_back({out / 2, c, 1, 1});
+        shapes.push_back({out - out / 2, c, 1, 1});
         break;
       case Kind::depthwise:
         for (int i = 0; i < candidate.halves; ++i) {
@@ -53,7 +53,7 @@ std::vector<std::array<int64_t, 4>> param_shapes(const Config& config) {
           shapes.push_back({c, c, 1, 1});
         }
         break;
-      case Kind::dense: shapes.push_back({c, c, k, k}); break;
+      case Kind::dense: shapes.push_back({out, c, k, k}); break;
       default: break;
     }
   }
@@ -69,8 +69,9 @@ Edges<float> empty_edges(const Config& config) {
 }  // namespace
 
 std::string Config::text() const {
-  std::string s = "N=" + std::to_string(n) + " C=" + std::to_string(c) + " " + std::to_string(h) + "x" +
-                  std::to_string(w) + " stride=" + std::to_string(stride) + " edges=" + std::to_string(edges);
+  std::string s = "N=" + std::to_string(n) + " C=" + std::to_string(c) + "->" + std::to_string(out_c) + " " +
+                  std::to_string(h) + "x" + std::to_string(w) + " stride=" + std::to_string(stride) +
+                  " edges=" + std::to_string(edges);
   for (const Candidate& candidate : candidates) s += " " + std::string(candidate.name);
   const auto flag = [&](bool on, const char* name) { s += on ? std::string(" +") + name : ""; };
   flag(pool_norm, "pool_norm");
@@ -100,6 +101,12 @@ Config random_config(std::mt19937_64& random) {
     if (chance(random, 0.4)) config.candidates.push_back(candidate);
   }
   if (config.candidates.empty()) config.candidates.push_back(kCandidates[4]);
+  config.out_c = config.c;
+  if (chance(random, 0.25)) {
+    std::erase_if(config.candidates, [&](const Candidate& each) { return !each.sets_channels(config.stride); });
+    if (config.candidates.empty()) config.candidates.push_back(kCandidates[9]);
+    config.out_c = pick(random, 1, 40);
+  }
   std::shuffle(config.candidates.begin(), config.candidates.end(), random);
   config.pool_norm = chance(random, 0.7);
   config.per_sample = chance(random, 0.3);
@@ -140,7 +147,7 @@ Inputs random_inputs(const Config& config, std::mt19937_64& random) {
     }
     inputs.grad_y.push_back(fill(edges.shape.out_size(), 1, 0));
   }
-  const int64_t norms = config.edges * edges.num_norms() * config.c;
+  const int64_t norms = config.edges * edges.num_norms() * config.out_c;
   inputs.bn_weight = fill(norms, 0.3f, 1);
   inputs.bn_bias = fill(norms, 0.3f, 0);
   inputs.running_mean = fill(norms, 0.3f, 0);
@@ -160,7 +167,7 @@ Result run_fused(const Config& config, const Inputs& inputs) {
 
   Forward<float> f;
   describe(f, config, inputs);
-  const int64_t norms = config.edges * f.num_norms() * config.c;
+  const int64_t norms = config.edges * f.num_norms() * config.out_c;
   if (!config.batch_stats) {
     f.running_mean = inputs.running_mean.data();
     f.running_var = inputs.running_var.data();

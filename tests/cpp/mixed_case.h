@@ -14,6 +14,7 @@ using amended_darts::mixed::Candidate;
 
 struct Config {
   int64_t n = 2, c = 4, h = 8, w = 8, stride = 1, edges = 1;
+  int64_t out_c = 4;  // other than c only with candidates that set the channels
   std::vector<Candidate> candidates;
   bool pool_norm = true, per_sample = false, batch_stats = true, affine = false, saved = false;
   bool grad_x = true, grad_weights = true, grad_params = true, grad_bn = true;

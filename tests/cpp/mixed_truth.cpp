@@ -24,7 +24,7 @@ std::vector<float> rounded(const std::vector<double>& values) { return {values.b
 class Truth {
  public:
   Truth(const Config& config, const Inputs& inputs) : config_(config), inputs_(inputs) {
-    shape_ = {config.n, config.c, config.h, config.w, config.stride};
+    shape_ = {config.n, config.c, config.h, config.w, config.stride, config.out_c};
     x_ = from(inputs.x, config.n, config.c, config.h, config.w);
     weights_ = from(inputs.weights, 1, 1, 1, static_cast<int64_t>(inputs.weights.size()));
     const size_t norms = inputs.bn_weight.size();
@@ -38,9 +38,9 @@ class Truth {
     for (int64_t e = 0; e < config_.edges; ++e) edge(e);
     tape_.backward();
     for (size_t i = 0; i < gammas_.size(); ++i) {
-      for (size_t c = 0; c < size(config_.c); ++c) {
-        grad_gamma_[i * size(config_.c) + c] = gammas_[i]->grad[c];
-        grad_beta_[i * size(config_.c) + c] = betas_[i]->grad[c];
+      for (size_t c = 0; c < size(config_.out_c); ++c) {
+        grad_gamma_[i * size(config_.out_c) + c] = gammas_[i]->grad[c];
+        grad_beta_[i * size(config_.out_c) + c] = betas_[i]->grad[c];
       }
     }
     *kink = kink_;
@@ -49,9 +49,9 @@ class Truth {
 
  private:
   Tensor norm(const Tensor& x) {
-    const int64_t at = static_cast<int64_t>(gammas_.size()) * config_.c;
-    Tensor gamma = tape::make(1, 1, 1, config_.c), beta = tape::make(1, 1, 1, config_.c);
-    for (int64_t c = 0; c < config_.c; ++c) {
+    const int64_t at = static_cast<int64_t>(gammas_.size()) * config_.out_c;
+    Tensor gamma = tape::make(1, 1, 1, config_.out_c), beta = tape::make(1, 1, 1, config_.out_c);
+    for (int64_t c = 0; c < config_.out_c; ++c) {
       gamma->value[size(c)] = config_.affine ? inputs_.bn_weight[size(at + c)] : 1;
       beta->value[size(c)] = config_.affine ? inputs_.bn_bias[size(at + c)] : 0;
     }
@@ -66,7 +66,7 @@ class Truth {
   }
 
   Tensor candidate(const Candidate& op) {
-    const int64_t c = config_.c, oh = shape_.out_h(), ow = shape_.out_w();
+    const int64_t c = config_.c, out = config_.out_c, oh = shape_.out_h(), ow = shape_.out_w();
     switch (op.kind) {
       case Kind::none: return tape::make(config_.n, c, oh, ow);
       case Kind::max_pool:
@@ -77,8 +77,8 @@ class Truth {
       case Kind::skip: {
         if (config_.stride == 1) return x_;
         const Tensor x = tape_.relu(x_);
-        const Tensor first = tape_.conv(x, param(c / 2, c, 1), 2, 0, 1, 1, oh, ow);
-        const Tensor second = tape_.conv(x, param(c - c / 2, c, 1), 2, -1, 1, 1, oh, ow);
+        const Tensor first = tape_.conv(x, param(out / 2, c, 1), 2, 0, 1, 1, oh, ow);
+        const Tensor second = tape_.conv(x, param(out - out / 2, c, 1), 2, -1, 1, 1, oh, ow);
         return norm(tape_.concat(first, second));
       }
       case Kind::depthwise: {
@@ -94,13 +94,13 @@ class Truth {
         return x;
       }
       case Kind::dense:
-        return norm(tape_.conv(tape_.relu(x_), param(c, c, op.kernel), config_.stride, op.padding(), 1, 1, oh, ow));
+        return norm(tape_.conv(tape_.relu(x_), param(out, c, op.kernel), config_.stride, op.padding(), 1, 1, oh, ow));
     }
     return {};
   }
 
   void edge(int64_t e) {
-    Tensor y = tape::make(config_.n, config_.c, shape_.out_h(), shape_.out_w());
+    Tensor y = tape::make(config_.n, config_.out_c, shape_.out_h(), shape_.out_w());
     const int64_t candidates = static_cast<int64_t>(config_.candidates.size());
     for (int64_t k = 0; k < candidates; ++k) {
       const Tensor o = candidate(config_.candidates[size(k)]);

@@ -21,6 +21,7 @@ class Call:
     stride: int = 1
     n: int = 2
     c: int = 4
+    out_c: int | None = None  # other than c only with candidates that set the channels
     h: int = 6
     w: int = 5
     edges: int = 1
@@ -41,9 +42,9 @@ class Call:
             return torch.randn(*size, generator=generator, dtype=torch.float64)
 
         table = [CANDIDATES[name] for name in self.candidates]
-        shapes = [shape for c in table for shape in c.param_shapes(self.c, self.stride)] * self.edges
+        shapes = [shape for c in table for shape in c.param_shapes(self.c, self.stride, self.out_c)] * self.edges
         params = [randn(*shape) / max(1, shape[1] * shape[2] * shape[3]) ** 0.5 for shape in shapes]
-        norms = (self.edges, sum(c.num_norms(self.stride, self.pool_norm) for c in table), self.c)
+        norms = (self.edges, sum(c.num_norms(self.stride, self.pool_norm) for c in table), self.out_c or self.c)
         rows = (self.edges, self.n, len(table)) if self.per_sample else (self.edges, len(table))
         named: dict[str, Any] = {
             "x": _in_layout(randn(self.n, self.c, self.h, self.w), self.layout, randn),

@@ -30,6 +30,41 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"params": [torch.randn(4, 1, 5, 5)] * 4},
         r"params\[0\] must be \[4, 1, 3, 3\], got \[4, 1, 5, 5\]",
     ),
+    "channels of a candidate that keeps them": (
+        {"candidates": ["nor_conv_1x1", "max_pool_3x3"], "params": [torch.randn(6, 4, 1, 1)]},
+        r"params\[0\] must be \[4, 4, 1, 1\] \(as many channels as max_pool_3x3 gives\), got \[6, 4, 1, 1\]",
+    ),
+    "channels of two candidates": (
+        {"candidates": ["nor_conv_1x1", "nor_conv_3x3"], "params": [torch.randn(6, 4, 1, 1), torch.randn(5, 4, 3, 3)]},
+        r"params\[1\] must be \[6, 4, 3, 3\] \(as many channels as nor_conv_1x1 gives\), got \[5, 4, 3, 3\]",
+    ),
+    "halves of a FactorizedReduce": (
+        {
+            "weights": torch.rand(1, 1),
+            "candidates": ["skip_connect"],
+            "stride": 2,
+            "params": [torch.randn(4, 4, 1, 1), torch.randn(1, 4, 1, 1)],
+        },
+        r"params\[0\] must be \[2, 4, 1, 1\], got \[4, 4, 1, 1\]",
+    ),
+    "a convolution without filters": (
+        {"weights": torch.rand(1, 1), "candidates": ["nor_conv_1x1"], "params": [torch.randn(0, 4, 1, 1)]},
+        r"params\[0\] must be \[4, 4, 1, 1\], got \[0, 4, 1, 1\]",
+    ),
+    "a convolution weight in 2-D": (
+        {"weights": torch.rand(1, 1), "candidates": ["nor_conv_1x1"], "params": [torch.randn(6, 4)]},
+        r"params\[0\] must be \[4, 4, 1, 1\], got \[6, 4\]",
+    ),
+    "statistics with the channels of x": (
+        {
+            "candidates": ["nor_conv_1x1"],
+            "weights": torch.rand(1, 1),
+            "params": [torch.randn(6, 4, 1, 1)],
+            "running_mean": torch.zeros(1, 1, 4),
+            "running_var": torch.ones(1, 1, 4),
+        },
+        r"running_mean must be \[E, B, C'\] = \[1, 1, 6\], got \[1, 1, 4\]",
+    ),
     "unknown candidate": ({"candidates": ["sep_conv_9x9", "skip_connect"]}, "unknown candidate 'sep_conv_9x9'.*none"),
     "no candidate": ({"candidates": []}, "at least one operation"),
     "half of the statistics": (
@@ -39,7 +74,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "half of the affine": ({"bn_bias": torch.zeros(1, 2, 4)}, "bn_weight and bn_bias must be given together"),
     "shape of the affine": (
         {"bn_weight": torch.zeros(2, 4), "bn_bias": torch.zeros(2, 4)},
-        r"bn_weight must be \[E, B, C\] = \[1, 2, 4\], got \[2, 4\]",
+        r"bn_weight must be \[E, B, C'\] = \[1, 2, 4\], got \[2, 4\]",
     ),
     "one value per channel": ({"x": torch.randn(1, 4, 1, 1)}, "expected more than 1 value per channel when training"),
 }
@@ -118,7 +153,7 @@ def test_backward_checks_what_it_is_given() -> None:
         backward([], *common, mean, mean, *rest)
     with pytest.raises(RuntimeError, match=r"each of grad_y must be \[2, 4, 6, 5\]"):
         backward([torch.ones(2, 4, 6, 6)], *common, mean, mean, *rest)
-    with pytest.raises(RuntimeError, match=r"mean must be \[E, B, C\]"):
+    with pytest.raises(RuntimeError, match=r"mean must be \[E, B, C'\]"):
         backward([torch.ones(2, 4, 6, 5)], *common, mean[0], mean[0], *rest)
 
 
@@ -130,6 +165,11 @@ def test_backward_checks_what_it_is_given() -> None:
         ({"candidates": ["conv"]}, "unknown candidate 'conv'"),
         ({"candidates": []}, "no candidate"),
         ({"candidates": ["none", "none"]}, "must differ"),
+        ({"candidates": ["nor_conv_1x1"], "out_channels": 0}, "out_channels must be positive, got 0"),
+        (
+            {"candidates": ["nor_conv_1x1", "skip_connect"], "out_channels": 6},
+            "out_channels must be channels = 4 where 'skip_connect' is among .*keeps the channels.*, got 6",
+        ),
         ({"implementation": "cuda"}, "'fused' or 'reference', got 'cuda'"),
     ],
 )

@@ -97,6 +97,8 @@ def test_public_operators_have_a_typed_function() -> None:
         Call(edges=1, affine=True, running=True, layout="channels_last"),
         Call(candidates=("skip_connect", "sep_conv_3x3"), per_sample=True, pool_norm=False, dtype=torch.float32),
         Call(candidates=("none", "avg_pool_3x3"), layout="sliced", n=3),
+        Call(candidates=("nor_conv_1x1",), out_c=6, dtype=torch.float32),
+        Call(candidates=("nor_conv_3x3", "nor_conv_1x1"), out_c=3, recompute=False, affine=True, dtype=torch.float32),
     ],
 )
 def test_opcheck(call: Call, stride: int, device: str) -> None:
@@ -154,13 +156,16 @@ def test_autocast_leaves_float64_alone() -> None:
         assert OPS.mixed_edges(**arguments)[0][0].dtype == torch.float64
 
 
+@pytest.mark.parametrize("out_c", [None, 6])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_flops(stride: int) -> None:
+def test_flops(stride: int, out_c: int | None) -> None:
     """Forward: what torch counts for the twin. Backward: recomputed forward, gradients of inputs and of params.
 
     The twin's backward is no measure: torch counts a depthwise weight gradient as if it were dense.
     """
-    arguments = Call(stride=stride, c=4, h=8, w=8, edges=2, dtype=torch.float32).arguments()
+    candidates = tuple(CANDIDATES) if out_c is None else ("nor_conv_1x1", "nor_conv_3x3")
+    call = Call(candidates, stride, c=4, out_c=out_c, h=8, w=8, edges=2, dtype=torch.float32)
+    arguments = call.arguments()
     with FlopCounterMode(display=False) as twin:
         reference.mixed_edges(**arguments)
     with FlopCounterMode(display=False) as forward:

@@ -34,12 +34,28 @@ calls = st.builds(
 )
 
 
+def setters(stride: int) -> list[str]:
+    """The candidates whose weights say how many channels they give."""
+    return [name for name, candidate in CANDIDATES.items() if candidate.sets_channels(stride)]
+
+
+#: The same with another number of channels in the outputs than in x.
+changing_calls = st.builds(
+    lambda call, names, out_c: replace(call, candidates=tuple(names[call.stride]), out_c=out_c),
+    calls,
+    st.fixed_dictionaries(
+        {stride: st.lists(st.sampled_from(setters(stride)), min_size=1, unique=True) for stride in (1, 2)}
+    ),
+    st.integers(1, 20),
+)
+
+
 def values_per_channel(call: Call) -> int:
     return call.n * -(-call.h // call.stride) * -(-call.w // call.stride)
 
 
-@settings(max_examples=120)
-@given(calls)
+@settings(max_examples=160)
+@given(calls | changing_calls)
 def test_float64_agrees_with_the_twin(call: Call) -> None:
     assume(call.running or values_per_channel(call) > 1)
     fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, call.arguments())
@@ -69,8 +85,8 @@ def errors_in_float32(call: Call, nudge: int = 0) -> tuple[float, float]:
     return disagreement(fused, truth), disagreement(twin, truth)
 
 
-@settings(max_examples=200)
-@given(calls)
+@settings(max_examples=250)
+@given(calls | changing_calls)
 def test_float32_agrees_with_the_float64_twin(call: Call) -> None:
     """To 2e-6, or to twice the error that the twin makes in float32.
 
@@ -79,6 +95,7 @@ def test_float32_agrees_with_the_float64_twin(call: Call) -> None:
     one run's error is luck: the twin's is the largest over a few inputs that differ in their last digits.
     """
     call = replace(call, c=call.c + 3, n=call.n + 1, h=call.h + 3, w=call.w + 3)
+    call = replace(call, out_c=None if call.out_c is None else call.out_c + 3)
     call = replace(call, layout="sliced" if call.layout == "expanded" else call.layout)
     assume(away_from_kinks(call))
     error, twin = errors_in_float32(call)
@@ -100,10 +117,27 @@ def test_each_candidate_alone_passes_gradcheck(name: str, stride: int, device: s
     assert torch.autograd.gradcheck(outputs, leaves, fast_mode=False, nondet_tol=0.0)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("out_c", [1, 5])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_16_bit_types_are_as_exact_as_the_twin_in_that_type(dtype: torch.dtype, stride: int, device: str) -> None:
-    call = Call(dtype=dtype, stride=stride, n=4, c=6, h=8, w=8, edges=2)
+def test_other_numbers_of_channels_pass_gradcheck(stride: int, out_c: int, device: str) -> None:
+    call = Call(candidates=tuple(setters(stride)), stride=stride, n=3, c=3, out_c=out_c, h=5, w=4, edges=2, affine=True)
+    arguments = call.arguments(device)
+
+    def outputs(*_: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.ops.amended_darts.mixed_edges(**arguments)[0])
+
+    assert torch.autograd.gradcheck(outputs, inputs(arguments), fast_mode=False, nondet_tol=0.0)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("out_c", [None, 3, 17])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_16_bit_types_are_as_exact_as_the_twin_in_that_type(
+    stride: int, out_c: int | None, dtype: torch.dtype, layout: str, device: str
+) -> None:
+    candidates = tuple(CANDIDATES if out_c is None else setters(stride))
+    call = Call(candidates, stride, n=4, c=6, out_c=out_c, h=8, w=8, edges=2, dtype=dtype, layout=layout)
     arguments = call.arguments(device)
     exact = replace(call, dtype=torch.float64).arguments(device)
     with torch.no_grad():
@@ -161,12 +195,14 @@ def test_an_unused_edge_gets_zero_gradients(device: str) -> None:
     assert any(p.grad.abs().sum() > 0 for p in arguments["params"][half:])
 
 
+@pytest.mark.parametrize("out_c", [None, 7])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_an_empty_batch_gives_empty_outputs_and_zero_gradients(stride: int, device: str) -> None:
+def test_an_empty_batch_gives_empty_outputs_and_zero_gradients(stride: int, out_c: int | None, device: str) -> None:
+    candidates = tuple(CANDIDATES if out_c is None else setters(stride))
     for op in (mixed_edges, reference.mixed_edges):
-        arguments = Call(n=0, stride=stride, edges=2, affine=True).arguments(device)
+        arguments = Call(candidates, n=0, stride=stride, out_c=out_c, edges=2, affine=True).arguments(device)
         y, mean, _, _ = op(**arguments)
-        assert [out.shape for out in y] == [(0, 4, -(-6 // stride), -(-5 // stride))] * 2
+        assert [out.shape for out in y] == [(0, out_c or 4, -(-6 // stride), -(-5 // stride))] * 2
         assert mean.abs().sum() == 0
         gradients = torch.autograd.grad(sum(out.sum() for out in y), inputs(arguments))
         assert all(g.abs().sum() == 0 for g in gradients)
@@ -205,9 +241,12 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: torch.dtype) -> N
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_nothing_is_saved_but_inputs_and_statistics(device: str) -> None:
+@pytest.mark.parametrize("out_c", [None, 5])
+def test_nothing_is_saved_but_inputs_and_statistics(out_c: int | None, device: str) -> None:
     """With recompute: x, weights, params and the batch statistics; x as it is, not a copy."""
-    arguments = Call(edges=2, dtype=torch.float32, n=8, c=8, h=16, w=16).arguments(device)
+    candidates = tuple(CANDIDATES if out_c is None else setters(1))
+    call = Call(candidates, edges=2, dtype=torch.float32, n=8, c=8, out_c=out_c, h=16, w=16)
+    arguments = call.arguments(device)
     saved: list[torch.Tensor] = []
 
     def pack(t: torch.Tensor) -> torch.Tensor:
@@ -218,6 +257,6 @@ def test_nothing_is_saved_but_inputs_and_statistics(device: str) -> None:
         y, *_ = mixed_edges(**arguments)
     own = {t.data_ptr() for t in (arguments["x"], arguments["weights"], *arguments["params"])}
     extra = sum(t.numel() * t.element_size() for t in saved if t.data_ptr() not in own)
-    norms = sum(CANDIDATES[name].num_norms(1) for name in CANDIDATES)
-    assert extra == 2 * (2 * norms * 8) * 4
+    norms = sum(CANDIDATES[name].num_norms(1) for name in candidates)
+    assert extra == 2 * (2 * norms * (out_c or 8)) * 4
     assert len(y) == 2

@@ -170,3 +170,18 @@ def test_recompute_and_implementation_do_not_change_results() -> None:
         results.append([y, *(p.grad for p in mixed.parameters())])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("implementation", ["fused", "reference"])
+@pytest.mark.parametrize(("stride", "name"), [(1, "nor_conv_1x1"), (2, "nor_conv_3x3"), (2, "skip_connect")])
+def test_out_channels(name: str, stride: int, implementation: str) -> None:
+    """Outputs, statistics and a branch of its own with five channels made of three."""
+    mixed = MixedEdges(3, 2, stride, [name], out_channels=5, implementation=implementation, affine=True).double()
+    assert mixed.running_mean.shape == mixed.bn_weight.shape == (2, 1, 5)
+    assert "out_channels=5" in repr(mixed)
+    twin = copy.deepcopy(mixed)
+    x = torch.randn(2, 3, 7, 6, dtype=torch.float64)
+    y = mixed(x, torch.ones(2, 1, dtype=torch.float64))[1]
+    assert y.shape == (2, 5, -(-7 // stride), 6 // stride)
+    torch.testing.assert_close(twin.branch(name, edge=1)(x), y)
+    torch.testing.assert_close(twin.running_var[1], mixed.running_var[1])

@@ -19,7 +19,7 @@ int64_t largest_partial(const Plan& plan, const Geometry& g, std::vector<int64_t
     for (size_t i = 0; i < branch.layers.size(); ++i) {
       int64_t& size = i + 1 == branch.layers.size() ? last : first;
       offsets[static_cast<size_t>(branch.slot) + i] = size;
-      size += grad_size(branch.layers[i], g.channels, static_cast<int>(g.width));
+      size += grad_size(branch.layers[i], g.channels);
     }
   }
   return std::max(first, last);
@@ -53,9 +53,9 @@ BackwardPass::Worker::Worker(BackwardPass& pass) : scratch(pass.workspace_, pass
   const Geometry& g = pass.g_;
   Carver carver(scratch.data());
   pass.carve(carver, *this);
-  clear_halo(relu, g.blocks, g.halo * g.w * g.width);
-  clear_halo(inner, g.blocks, g.halo * g.out_w * g.width);
-  clear_halo(spread, g.blocks, g.halo * g.out_w * g.width);
+  clear_halo(relu, g.in_blocks, g.halo * g.w * g.width);
+  clear_halo(inner, g.in_blocks, g.halo * g.out_w * g.width);
+  clear_halo(spread, g.in_blocks, g.halo * g.out_w * g.width);
 }
 
 void BackwardPass::carve(Carver& carver, Buffers& to) const {
@@ -63,11 +63,11 @@ void BackwardPass::carve(Carver& carver, Buffers& to) const {
   to.relu = take_in_halo(carver, g_);
   to.grad_x = take_in(carver, g_);
   to.grad_relu = take_in(carver, g_);
-  to.inner = take_out_halo(carver, g_);
+  to.inner = take_gathered_halo(carver, g_);
   to.grad = take_out(carver, g_);
   to.grad_z = take_out(carver, g_);
-  to.gathered = take_out(carver, g_);
-  to.spread = take_out_halo(carver, g_);
+  to.gathered = take_gathered(carver, g_);
+  to.spread = take_gathered_halo(carver, g_);
   to.max = take_out(carver, g_);
   to.avg = take_out(carver, g_);
   to.pool_scratch = carver.take(pool_scratch_size(g_.h, g_.w, static_cast<int>(g_.width)));
@@ -88,9 +88,9 @@ void BackwardPass::carve_shared(Carver carver) {
   partials_ = carver.take(blocks_.count * partial_size_);
 
   const int64_t before = carver.size();
-  const int64_t row_sums = rows() * g_.lanes();
+  const int64_t row_sums = rows() * g_.channels.out_lanes();
   sums_ = carver.take_doubles(0);
-  const auto take = [&]() { return RowSums{carver.take_doubles(row_sums), g_.lanes()}; };
+  const auto take = [&]() { return RowSums{carver.take_doubles(row_sums), g_.channels.out_lanes()}; };
   grad_sums_.clear();
   for (int64_t e = 0; e < io_.edges; ++e) grad_sums_.push_back(take());
   dots_.assign(call_.plan.terms.size(), {});
@@ -153,15 +153,15 @@ void BackwardPass::clear_sums(int64_t e) {
     std::fill_n(sums_, sums_size_, 0.0);
     return;
   }
-  const int64_t row_sums = rows() * g_.lanes();
+  const int64_t row_sums = rows() * g_.channels.out_lanes();
   if (!needs_shared_dots()) std::fill_n(grad_sums_[index(e)].data, row_sums, 0.0);
   for (size_t t = 0; t < dots_.size(); ++t) {
     if (!is_shared(call_.plan.terms[t])) std::fill_n(dots_[t][0].data, row_sums, 0.0);
   }
   for (const GradSums& sums : inner_sums_) {
     if (sums.rows == 0) continue;
-    std::fill_n(sums.grad.data, sums.rows * g_.lanes(), 0.0);
-    std::fill_n(sums.dot.data, sums.rows * g_.lanes(), 0.0);
+    std::fill_n(sums.grad.data, sums.rows * g_.channels.out_lanes(), 0.0);
+    std::fill_n(sums.dot.data, sums.rows * g_.channels.out_lanes(), 0.0);
   }
 }
 
@@ -177,7 +177,7 @@ void BackwardPass::finish_values(int64_t e, bool shared) {
     if (term.source == Source::none || is_shared(term) != shared) continue;
     NormBackward& norm = norms_[index(e)][t];
     if (term.norm < 0) {
-      norm.a.assign(index(g_.lanes()), 1.0f);
+      norm.a.assign(index(g_.channels.out_lanes()), 1.0f);
       continue;
     }
     const auto weight = [&](int64_t row) { return io_.weight_row(e, io_.per_sample ? row : 0)[term.candidate]; };
@@ -219,7 +219,7 @@ void BackwardPass::unpack_params(int64_t e, bool outer) {
     const Layer& layer = branch.layers[i];
     if (!wants_params(e, layer)) continue;
     unpack_grads(layer, partials_ + partial_offsets_[static_cast<size_t>(branch.slot) + i], blocks_.count,
-                 partial_size_, g_.channels, static_cast<int>(g_.width), edge_grads(e));
+                 partial_size_, g_.channels, edge_grads(e));
   }
 }
 

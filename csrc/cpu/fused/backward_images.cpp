@@ -60,7 +60,7 @@ Planes BackwardPass::inner_grad(const Branch& branch, int64_t n) const {
 
 void BackwardPass::add_sums(const RowSums* grads, const RowSums* dots, ConstPlanes grad, ConstPlanes value,
                             const float* center, int64_t row) {
-  for (int64_t b = 0; b < g_.blocks; ++b) {
+  for (int64_t b = 0; b < g_.out_blocks; ++b) {
     const int64_t lane = b * g_.width;
     if (grads != nullptr) call_.kernels.sum(grad.at(b), g_.out_pixels(), grads->at(row, lane));
     if (dots != nullptr) {
@@ -71,7 +71,7 @@ void BackwardPass::add_sums(const RowSums* grads, const RowSums* dots, ConstPlan
 
 void BackwardPass::through_norm(const NormBackward& norm, float factor, ConstPlanes grad, ConstPlanes z,
                                 bool accumulate, Planes out) {
-  for (int64_t b = 0; b < g_.blocks; ++b) {
+  for (int64_t b = 0; b < g_.out_blocks; ++b) {
     const int64_t lane = b * g_.width;
     NormGrad constants{factor, norm.a.data() + lane, nullptr, nullptr, nullptr};
     if (!norm.b.empty()) {
@@ -118,7 +118,7 @@ void BackwardPass::recompute(Worker& worker, int64_t e, const SumTerm& term, int
 
 void BackwardPass::pool_image(const Worker& worker, Source source, Planes out) {
   const auto pool = source == Source::max_pool ? call_.kernels.max_pool : call_.kernels.avg_pool;
-  for (int64_t b = 0; b < g_.blocks; ++b) pool(call_.pool(worker.pool_scratch), worker.x.at(b), out.at(b));
+  for (int64_t b = 0; b < g_.out_blocks; ++b) pool(call_.pool(worker.pool_scratch), worker.x.at(b), out.at(b));
 }
 
 // The pools and x meet the gradients of all edges.
@@ -179,7 +179,7 @@ void BackwardPass::through_second_input(const Worker& worker, int64_t e, const B
   const int norm = branch.layers[0].norm;
   const GradSums& sums = inner_sums_[static_cast<size_t>(branch.slot)];
   const NormConstants& constants = constants_[index(e)];
-  for (int64_t b = 0; b < g_.blocks; ++b) {
+  for (int64_t b = 0; b < g_.out_blocks; ++b) {
     call_.kernels.masked_sums(first.at(b), call_.at(constants.center, norm, b), call_.at(constants.scale, norm, b),
                               call_.at(constants.bias, norm, b), g_.out_pixels(), grad.at(b),
                               sums.grad.at(worker.block, b * g_.width), sums.dot.at(worker.block, b * g_.width));
@@ -208,20 +208,20 @@ void BackwardPass::start_grad_x(Worker& worker, bool first, int64_t n) {
     std::fill_n(worker.grad_x.data, g_.in_image(), 0.0f);
     shared_grads(worker, n);
   } else {
-    call_.kernels.pack(io_.grad_x + n * g_.channels * g_.in_pixels(), g_.channels, g_.in_pixels(), worker.grad_x.data,
-                       worker.grad_x.block);
+    call_.kernels.pack(io_.grad_x + n * g_.channels.in * g_.in_pixels(), g_.channels.in, g_.in_pixels(),
+                       worker.grad_x.data, worker.grad_x.block);
   }
 }
 
 void BackwardPass::finish_grad_x(Worker& worker, int64_t n) {
   if (!wants_x()) return;
   if (!call_.plan.branches.empty()) {
-    for (int64_t b = 0; b < g_.blocks; ++b) {
+    for (int64_t b = 0; b < g_.in_blocks; ++b) {
       call_.kernels.mask_add(worker.x.at(b), worker.grad_relu.at(b), g_.in_pixels(), worker.grad_x.at(b));
     }
   }
-  call_.kernels.unpack(worker.grad_x.data, worker.grad_x.block, g_.channels, g_.in_pixels(),
-                       io_.grad_x + n * g_.channels * g_.in_pixels());
+  call_.kernels.unpack(worker.grad_x.data, worker.grad_x.block, g_.channels.in, g_.in_pixels(),
+                       io_.grad_x + n * g_.channels.in * g_.in_pixels());
 }
 
 // grad_x += what reaches x through the identity and the pools, the edges' gradients added up before each pool.
@@ -231,7 +231,7 @@ void BackwardPass::shared_grads(Worker& worker, int64_t n) {
     const auto& terms = call_.plan.terms;
     if (std::none_of(terms.begin(), terms.end(), [&](const SumTerm& term) { return term.source == source; })) continue;
     if (source == Source::max_pool) {
-      for (int64_t b = 0; b < g_.blocks; ++b) {
+      for (int64_t b = 0; b < g_.out_blocks; ++b) {
         call_.kernels.max_pool_index(pool, worker.x.at(b), worker.max.at(b), worker.gathered.at(b));
       }
     } else if (source == Source::avg_pool) {
@@ -245,7 +245,7 @@ void BackwardPass::shared_grads(Worker& worker, int64_t n) {
         if (terms[t].source != source) continue;
         const float weight = io_.weight_row(e, n)[terms[t].candidate];
         if (source == Source::x) {
-          for (int64_t b = 0; b < g_.blocks; ++b) {
+          for (int64_t b = 0; b < g_.out_blocks; ++b) {
             call_.kernels.add_scaled(worker.grad.at(b), weight, g_.in_pixels(), worker.grad_x.at(b));
           }
           continue;
@@ -254,7 +254,7 @@ void BackwardPass::shared_grads(Worker& worker, int64_t n) {
         accumulate = true;
       }
     }
-    for (int64_t b = 0; b < g_.blocks; ++b) {
+    for (int64_t b = 0; b < g_.out_blocks; ++b) {
       if (source == Source::max_pool) {
         call_.kernels.max_pool_grad(pool, worker.gathered.at(b), worker.grad_z.at(b), worker.grad_x.at(b));
       } else if (source == Source::avg_pool) {

@@ -89,7 +89,7 @@ class BackwardPass {
   }
   static size_t index(int64_t i) { return static_cast<size_t>(i); }
   const float* grad_y(int64_t e, int64_t n) const {
-    return io_.grad_y[static_cast<size_t>(e)] + n * g_.channels * g_.out_pixels();
+    return io_.grad_y[static_cast<size_t>(e)] + n * g_.channels.out * g_.out_pixels();
   }
   float* const* edge_grads(int64_t e) const;
   Planes output(int64_t e, const Branch& branch, size_t layer, int64_t n) const;

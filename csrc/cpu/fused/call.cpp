@@ -26,7 +26,7 @@ Call::Call(const Edges<float>& edges_)
       kernels(current_kernels()),
       plan(make_plan(edges_)),
       geometry(edges_.shape, plan, kernels.width),
-      zeros(static_cast<size_t>(geometry.lanes()), 0.0f),
+      zeros(static_cast<size_t>(geometry.channels.out_lanes()), 0.0f),
       norms_(edges_.num_norms()),
       num_params_(edges_.num_params()) {}
 
@@ -35,11 +35,11 @@ double Call::rstd(const float* var, int64_t edge, int64_t norm, int64_t c) const
 }
 
 NormConstants Call::norm_constants(int64_t edge, const float* mean, const float* var) const {
-  const size_t size = static_cast<size_t>(norms_ * geometry.lanes());
+  const size_t size = static_cast<size_t>(norms_ * geometry.channels.out_lanes());
   NormConstants constants{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size)};
   for (int64_t b = 0; b < norms_; ++b) {
-    for (int64_t c = 0; c < geometry.channels; ++c) {
-      const size_t i = static_cast<size_t>(b * geometry.lanes() + c);
+    for (int64_t c = 0; c < geometry.channels.out; ++c) {
+      const size_t i = static_cast<size_t>(b * geometry.channels.out_lanes() + c);
       constants.center[i] = mean[norm_row(edge, b) + c];
       constants.scale[i] = static_cast<float>(static_cast<double>(gamma(edge, b, c)) * rstd(var, edge, b, c));
       constants.bias[i] = beta(edge, b, c);
@@ -52,7 +52,7 @@ std::vector<LayerWeights> Call::pack_edge(int64_t edge, bool backward) const {
   std::vector<LayerWeights> weights;
   for (const Branch& branch : plan.branches) {
     for (const Layer& layer : branch.layers) {
-      weights.push_back(pack_weights(layer, edge_params(edge), geometry.channels, kernels.width, backward));
+      weights.push_back(pack_weights(layer, edge_params(edge), geometry.channels, backward));
     }
   }
   return weights;
@@ -60,21 +60,21 @@ std::vector<LayerWeights> Call::pack_edge(int64_t edge, bool backward) const {
 
 void Call::load_x(int64_t n, Planes x_planes, Planes relu) const {
   const Geometry& g = geometry;
-  kernels.pack(x(n), g.channels, g.in_pixels(), x_planes.data, x_planes.block);
+  kernels.pack(x(n), g.channels.in, g.in_pixels(), x_planes.data, x_planes.block);
   if (relu.data == nullptr) return;
-  for (int64_t b = 0; b < g.blocks; ++b) kernels.relu(x_planes.at(b), g.in_pixels(), relu.at(b));
+  for (int64_t b = 0; b < g.in_blocks; ++b) kernels.relu(x_planes.at(b), g.in_pixels(), relu.at(b));
 }
 
 void Call::second_input(const Branch& branch, const NormConstants& constants, ConstPlanes first, Planes out) const {
   const int norm = branch.layers[0].norm;
-  for (int64_t b = 0; b < geometry.blocks; ++b) {
+  for (int64_t b = 0; b < geometry.out_blocks; ++b) {
     kernels.normalize_relu(first.at(b), at(constants.center, norm, b), at(constants.scale, norm, b),
                            at(constants.bias, norm, b), geometry.out_pixels(), out.at(b));
   }
 }
 
 void Call::pack_out(const float* from, Planes to) const {
-  kernels.pack(from, geometry.channels, geometry.out_pixels(), to.data, to.block);
+  kernels.pack(from, geometry.channels.out, geometry.out_pixels(), to.data, to.block);
 }
 
 void clear_halo(Planes planes, int64_t blocks, int64_t halo_floats) {

@@ -28,8 +28,8 @@ struct Call {
   explicit Call(const Edges<float>& edges);
 
   int64_t norms() const { return norms_; }
-  // [norms][C] of an edge
-  int64_t norm_row(int64_t edge, int64_t norm) const { return (edge * norms_ + norm) * geometry.channels; }
+  // [norms][C'] of an edge
+  int64_t norm_row(int64_t edge, int64_t norm) const { return (edge * norms_ + norm) * geometry.channels.out; }
   float gamma(int64_t edge, int64_t norm, int64_t c) const {
     return edges.bn_weight != nullptr ? edges.bn_weight[norm_row(edge, norm) + c] : 1.0f;
   }
@@ -39,7 +39,7 @@ struct Call {
   double rstd(const float* var, int64_t edge, int64_t norm, int64_t c) const;
   NormConstants norm_constants(int64_t edge, const float* mean, const float* var) const;
   const float* at(const std::vector<float>& constants, int norm, int64_t block) const {
-    return constants.data() + norm * geometry.lanes() + block * geometry.width;
+    return constants.data() + norm * geometry.channels.out_lanes() + block * geometry.width;
   }
   const float* const* edge_params(int64_t edge) const {
     return edges.params.data() + edge * static_cast<int64_t>(num_params_);
@@ -47,7 +47,7 @@ struct Call {
   // layers in slot order
   std::vector<LayerWeights> pack_edge(int64_t edge, bool backward) const;
 
-  const float* x(int64_t n) const { return edges.x + n * geometry.channels * geometry.in_pixels(); }
+  const float* x(int64_t n) const { return edges.x + n * geometry.channels.in * geometry.in_pixels(); }
   Pool pool(float* scratch) const {
     const Geometry& g = geometry;
     return {g.h, g.w, g.stride, g.out_h, g.out_w, scratch};

@@ -44,8 +44,8 @@ class ForwardPass {
       const Geometry& g = pass.g_;
       Carver carver(scratch.data());
       pass.carve(carver, *this);
-      clear_halo(relu, g.blocks, g.halo * g.w * g.width);
-      clear_halo(inner, g.blocks, g.halo * g.out_w * g.width);
+      clear_halo(relu, g.in_blocks, g.halo * g.w * g.width);
+      clear_halo(inner, g.in_blocks, g.halo * g.out_w * g.width);
       mean.resize(static_cast<size_t>(g.width));
       m2.resize(static_cast<size_t>(g.width));
     }
@@ -54,8 +54,8 @@ class ForwardPass {
   void carve(Carver& carver, Buffers& to) const {
     to.x = take_in(carver, g_);
     to.relu = take_in_halo(carver, g_);
-    to.inner = take_out_halo(carver, g_);
-    to.gathered = take_out(carver, g_);
+    to.inner = take_gathered_halo(carver, g_);
+    to.gathered = take_gathered(carver, g_);
     to.y = take_out(carver, g_);
     to.pool = carver.take(pool_scratch_size(g_.h, g_.w, static_cast<int>(g_.width)));
   }
@@ -71,7 +71,7 @@ class ForwardPass {
     if (call_.plan.has_max) max_ = carver.take(layer_outputs);
     if (call_.plan.has_avg) avg_ = carver.take(layer_outputs);
     for (int64_t i = 0; i < call_.norms(); ++i) {
-      moments_.push_back({carver.take_doubles(2 * blocks_.count * g_.lanes()), g_.lanes()});
+      moments_.push_back({carver.take_doubles(2 * blocks_.count * g_.channels.out_lanes()), g_.channels.out_lanes()});
     }
     shared_size_ = carver.size();
   }
@@ -119,7 +119,7 @@ class ForwardPass {
   }
 
   void use_given_statistics(int64_t e) {
-    const int64_t from = call_.norm_row(e, 0), count = call_.norms() * g_.channels;
+    const int64_t from = call_.norm_row(e, 0), count = call_.norms() * g_.channels.out;
     std::copy_n(io_.running_mean + from, count, io_.mean + from);
     std::copy_n(io_.running_var + from, count, io_.var + from);
   }
@@ -127,7 +127,7 @@ class ForwardPass {
   void finish_norm(int64_t e, int norm) {
     if (norm < 0) return;
     const int64_t row = call_.norm_row(e, norm);
-    batch_statistics(moments_[static_cast<size_t>(norm)], blocks_, g_.out_pixels(), g_.channels, io_.mean + row,
+    batch_statistics(moments_[static_cast<size_t>(norm)], blocks_, g_.out_pixels(), g_.channels.out, io_.mean + row,
                      io_.var + row);
   }
 
@@ -135,7 +135,7 @@ class ForwardPass {
     if (!io_.batch_stats || norm < 0) return;
     const Moments& moments = moments_[static_cast<size_t>(norm)];
     const int64_t before = (n - blocks_.begin(worker.block)) * g_.out_pixels();
-    for (int64_t b = 0; b < g_.blocks; ++b) {
+    for (int64_t b = 0; b < g_.out_blocks; ++b) {
       call_.kernels.moments(z.at(b), g_.out_pixels(), worker.mean.data(), worker.m2.data());
       moments.merge(worker.block, b * g_.width, g_.width, before, g_.out_pixels(), worker.mean.data(),
                     worker.m2.data());
@@ -158,7 +158,7 @@ class ForwardPass {
 
   void pool_image(Worker& worker, int64_t n) {
     const Pool pool = call_.pool(worker.pool);
-    for (int64_t b = 0; b < g_.blocks; ++b) {
+    for (int64_t b = 0; b < g_.out_blocks; ++b) {
       if (max_ != nullptr) call_.kernels.max_pool(pool, worker.x.at(b), image(max_, n).at(b));
       if (avg_ != nullptr) call_.kernels.avg_pool(pool, worker.x.at(b), image(avg_, n).at(b));
     }
@@ -186,7 +186,7 @@ class ForwardPass {
                                      [](const SumTerm& term) { return term.source == Source::x; });
     if (needs_x) call_.load_x(n, worker.x, {});
     const size_t width = static_cast<size_t>(g_.width);
-    for (int64_t b = 0; b < g_.blocks; ++b) {
+    for (int64_t b = 0; b < g_.out_blocks; ++b) {
       worker.terms.clear();
       worker.bias.assign(width, 0.0f);
       worker.scales.resize(call_.plan.terms.size() * width);
@@ -205,8 +205,8 @@ class ForwardPass {
       call_.kernels.combine(worker.terms.data(), static_cast<int64_t>(worker.terms.size()), worker.bias.data(),
                             g_.out_pixels(), worker.y.at(b));
     }
-    call_.kernels.unpack(worker.y.data, worker.y.block, g_.channels, g_.out_pixels(),
-                         io_.y[static_cast<size_t>(e)] + n * g_.channels * g_.out_pixels());
+    call_.kernels.unpack(worker.y.data, worker.y.block, g_.channels.out, g_.out_pixels(),
+                         io_.y[static_cast<size_t>(e)] + n * g_.channels.out * g_.out_pixels());
   }
 
   ConstPlanes value(const Worker& worker, const SumTerm& term, int64_t e, int64_t n) const {

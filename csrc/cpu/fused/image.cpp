@@ -30,7 +30,7 @@ ConstPlanes gather_tap(const Kernels& kernels, const Geometry& g, const Layer& l
                        const TapWeights& weights, ConstPlanes in, Planes out) {
   if (layer.is_copy(tap)) return in;
   Correlation c = gather(g, layer, tap);
-  for (int64_t b = 0; b < g.blocks; ++b) {
+  for (int64_t b = 0; b < g.in_blocks; ++b) {
     c.in = in.at(b);
     c.out = out.at(b);
     c.weight = weights.kernel.data() + b * tap.kernel * tap.kernel * g.width;
@@ -59,7 +59,7 @@ void spread_tap(const Kernels& kernels, const Geometry& g, const Layer& layer, c
     c.out_w = (layer.in_w - phase.col + layer.stride - 1) / layer.stride;
     c.accumulate = accumulate;
     const int64_t taps = int64_t{c.tap_rows} * c.tap_cols;
-    for (int64_t b = 0; b < g.blocks; ++b) {
+    for (int64_t b = 0; b < g.in_blocks; ++b) {
       c.in = spread.at(b);
       c.out = in.at(b) + (phase.row * layer.in_w + phase.col) * g.width;
       c.weight = weights.phases[i].data() + b * taps * g.width;
@@ -71,9 +71,10 @@ void spread_tap(const Kernels& kernels, const Geometry& g, const Layer& layer, c
 }  // namespace
 
 Geometry::Geometry(const Shape& shape, const Plan& plan, int width_)
-    : channels(shape.c),
+    : channels{shape.c, shape.out_c, width_},
       width(width_),
-      blocks((shape.c + width_ - 1) / width_),
+      in_blocks(channels.in_blocks()),
+      out_blocks(channels.out_blocks()),
       h(shape.h),
       w(shape.w),
       out_h(shape.out_h()),
@@ -81,16 +82,22 @@ Geometry::Geometry(const Shape& shape, const Plan& plan, int width_)
       stride(shape.stride),
       halo(plan.halo) {}
 
-Planes take_in(Carver& carver, const Geometry& g) { return with_halo(carver, g.blocks, g.in_pixels() * g.width, 0); }
+Planes take_in(Carver& carver, const Geometry& g) { return with_halo(carver, g.in_blocks, g.in_pixels() * g.width, 0); }
 
-Planes take_out(Carver& carver, const Geometry& g) { return with_halo(carver, g.blocks, g.out_pixels() * g.width, 0); }
-
-Planes take_in_halo(Carver& carver, const Geometry& g) {
-  return with_halo(carver, g.blocks, g.in_halo_block(), g.halo * g.w * g.width);
+Planes take_out(Carver& carver, const Geometry& g) {
+  return with_halo(carver, g.out_blocks, g.out_pixels() * g.width, 0);
 }
 
-Planes take_out_halo(Carver& carver, const Geometry& g) {
-  return with_halo(carver, g.blocks, g.out_halo_block(), g.halo * g.out_w * g.width);
+Planes take_gathered(Carver& carver, const Geometry& g) {
+  return with_halo(carver, g.in_blocks, g.out_pixels() * g.width, 0);
+}
+
+Planes take_in_halo(Carver& carver, const Geometry& g) {
+  return with_halo(carver, g.in_blocks, g.in_halo_block(), g.halo * g.w * g.width);
+}
+
+Planes take_gathered_halo(Carver& carver, const Geometry& g) {
+  return with_halo(carver, g.in_blocks, g.out_halo_block(), g.halo * g.out_w * g.width);
 }
 
 void layer_forward(const Kernels& kernels, const Geometry& g, const Layer& layer, const LayerWeights& weights,
@@ -100,8 +107,8 @@ void layer_forward(const Kernels& kernels, const Geometry& g, const Layer& layer
     const ConstPlanes from = gather_tap(kernels, g, layer, tap, weights.taps[t], in, gathered);
     const int64_t first = tap.out_begin / g.width, last = (tap.out_end + g.width - 1) / g.width;
     Pointwise p{};
-    p.weight_row = g.lanes();
-    p.k_end = g.channels;
+    p.weight_row = g.channels.out_lanes();
+    p.k_end = g.channels.in;
     p.in = from.data;
     p.in_block = from.block;
     p.out_block = z.block;
@@ -139,26 +146,24 @@ void layer_backward(const Kernels& kernels, const Geometry& g, const Layer& laye
       p.grad_out_blocks = last - first;
       p.in = from.data;
       p.in_block = from.block;
-      p.channels = g.channels;
+      p.channels = g.channels.in;
       p.pixels = layer.out_pixels();
-      p.weight_row = g.lanes();
-      p.grad_weight = grad.params +
-                      matrix_grad_offset(layer, static_cast<int>(t), g.channels, static_cast<int>(g.width)) +
-                      first * g.width;
+      p.weight_row = g.channels.out_lanes();
+      p.grad_weight = grad.params + matrix_grad_offset(layer, static_cast<int>(t), g.channels) + first * g.width;
       kernels.pointwise_grad(p);
     }
     if (grad.in.data == nullptr && !(layer.depthwise && grad.params != nullptr)) continue;
 
     Pointwise p{};
     p.weight = weights.taps[t].transposed.data();
-    p.weight_row = g.lanes();
+    p.weight_row = g.channels.in_lanes();
     p.k_begin = tap.out_begin;
     p.k_end = tap.out_end;
     p.in = grad_z.data;
     p.in_block = grad_z.block;
     p.out = spread.data;
     p.out_block = spread.block;
-    p.out_blocks = g.blocks;
+    p.out_blocks = g.in_blocks;
     p.pixels = layer.out_pixels();
     kernels.pointwise(p);
 
@@ -173,7 +178,7 @@ void layer_backward(const Kernels& kernels, const Geometry& g, const Layer& laye
       c.in_w = layer.in_w;
       c.out_h = layer.out_h;
       c.out_w = layer.out_w;
-      for (int64_t b = 0; b < g.blocks; ++b) {
+      for (int64_t b = 0; b < g.in_blocks; ++b) {
         c.in = in.at(b);
         c.grad_out = spread.at(b);
         c.grad_weight = grad.params + b * tap.kernel * tap.kernel * g.width;

@@ -29,15 +29,15 @@ struct ConstPlanes {
 
 // Sizes shared by everything in a call.
 struct Geometry {
-  int64_t channels, width, blocks;  // blocks * width >= channels
+  Channels channels;
+  int64_t width, in_blocks, out_blocks;
   int64_t h, w, out_h, out_w, stride, halo;
 
   Geometry(const Shape& shape, const Plan& plan, int width);
-  int64_t lanes() const { return blocks * width; }
   int64_t in_pixels() const { return h * w; }
   int64_t out_pixels() const { return out_h * out_w; }
-  int64_t in_image() const { return lanes() * in_pixels(); }
-  int64_t out_image() const { return lanes() * out_pixels(); }
+  int64_t in_image() const { return channels.in_lanes() * in_pixels(); }
+  int64_t out_image() const { return channels.out_lanes() * out_pixels(); }
   // rows of zeros included
   int64_t in_halo_block() const { return (h + 2 * halo) * w * width; }
   int64_t out_halo_block() const { return (out_h + 2 * halo) * out_w * width; }
@@ -63,11 +63,13 @@ class Carver {
 
 Planes take_in(Carver& carver, const Geometry& geometry);
 Planes take_out(Carver& carver, const Geometry& geometry);
+// the input's channels at the output's size
+Planes take_gathered(Carver& carver, const Geometry& geometry);
 // with rows of zeros above and below
 Planes take_in_halo(Carver& carver, const Geometry& geometry);
-Planes take_out_halo(Carver& carver, const Geometry& geometry);
+Planes take_gathered_halo(Carver& carver, const Geometry& geometry);
 
-// z = convolution(in); `in` has a halo, `gathered` is scratch of the output's size.
+// z = convolution(in); `in` has a halo, `gathered` is scratch.
 void layer_forward(const Kernels& kernels, const Geometry& geometry, const Layer& layer, const LayerWeights& weights,
                    ConstPlanes in, Planes gathered, Planes z);
 
@@ -77,7 +79,8 @@ struct LayerGrad {
   bool accumulate = true;
 };
 
-// grad_z: the gradient of z. `gathered` and `spread` (with a halo) are scratch of the output's size.
+// grad_z: the gradient of z. `gathered` and `spread` (with a halo) are scratch: the input's channels at the output's
+// size.
 void layer_backward(const Kernels& kernels, const Geometry& geometry, const Layer& layer, const LayerWeights& weights,
                     ConstPlanes in, ConstPlanes grad_z, Planes gathered, Planes spread, const LayerGrad& grad);
 

@@ -73,7 +73,7 @@ Layer dense_layer(const Edges<float>& edges, const Candidate& candidate, int par
   const int k = candidate.kernel;
   for (int i = 0; i < k * k; ++i) {
     Tap tap = make_tap(1, 1, layer.stride, i / k - candidate.padding(), i % k - candidate.padding());
-    tap.out_end = edges.shape.c;
+    tap.out_end = edges.shape.out_c;
     tap.param = param;
     tap.param_offset = i;
     tap.param_stride = int64_t{k} * k;
@@ -84,7 +84,7 @@ Layer dense_layer(const Edges<float>& edges, const Candidate& candidate, int par
 
 Layer factorized_reduce(const Edges<float>& edges, int param, int norm) {
   Layer layer = empty_layer(edges, edges.shape.stride, param, norm);
-  const int64_t c = edges.shape.c;
+  const int64_t c = edges.shape.out_c;
   for (int i = 0; i < 2; ++i) {
     Tap tap = make_tap(1, 1, layer.stride, i, i);
     tap.out_begin = i == 0 ? 0 : c / 2;

@@ -8,6 +8,16 @@
 
 namespace amended_darts::mixed::fused {
 
+// Of x and of y. Inside, channels come in blocks of `width` lanes, the last of which may be filled up.
+struct Channels {
+  int64_t in, out, width;
+
+  int64_t in_blocks() const { return (in + width - 1) / width; }
+  int64_t out_blocks() const { return (out + width - 1) / width; }
+  int64_t in_lanes() const { return in_blocks() * width; }
+  int64_t out_lanes() const { return out_blocks() * width; }
+};
+
 // A part of the input gradient's correlation: the pixels (row + i * stride, col + j * stride) of the input.
 struct Phase {
   int64_t row, col, top, left;

@@ -5,14 +5,14 @@ namespace amended_darts::mixed::fused {
 NormBackward norm_backward(const Call& call, int64_t edge, int norm, const float* var, const GradSums& sums,
                            const std::function<float(int64_t)>& weight, float* grad_bn_weight, float* grad_bn_bias) {
   const Geometry& g = call.geometry;
-  const size_t lanes = static_cast<size_t>(g.lanes());
+  const size_t lanes = static_cast<size_t>(g.channels.out_lanes());
   NormBackward result{std::vector<float>(lanes), {}, {}, nullptr};
   if (call.edges.batch_stats) {
     result.b.resize(lanes);
     result.k.resize(lanes);
   }
   const double count = static_cast<double>(call.edges.shape.n * g.out_pixels());
-  for (int64_t c = 0; c < g.channels; ++c) {
+  for (int64_t c = 0; c < g.channels.out; ++c) {
     const double rstd = call.rstd(var, edge, norm, c);
     const double scale = static_cast<double>(call.gamma(edge, norm, c)) * rstd;
     const size_t i = static_cast<size_t>(c);
@@ -35,7 +35,7 @@ NormBackward norm_backward(const Call& call, int64_t edge, int norm, const float
 
 double weight_grad(const Call& call, int64_t edge, int norm, const float* var, const GradSums& sums, int64_t row) {
   double total = 0;
-  for (int64_t c = 0; c < call.geometry.channels; ++c) {
+  for (int64_t c = 0; c < call.geometry.channels.out; ++c) {
     if (norm < 0) {
       total += *sums.dot.at(row, c);
     } else {

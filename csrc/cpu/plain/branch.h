@@ -18,7 +18,7 @@ class Branch {
   Branch(const Edges<T>& call, const Candidate& candidate, int64_t param, int64_t norm_row)
       : call_(call), shape_(call.shape), candidate_(candidate), param_(param), row_(norm_row) {}
 
-  // out [N, C, OH, OW], normalised with this candidate's rows of mean and var [E, B, C].
+  // out [N, C', OH, OW], normalised with this candidate's rows of mean and var [E, B, C'].
   void forward(const T* mean, const T* var) { run(mean, var, nullptr, nullptr); }
 
   // The same with batch statistics, written to those rows first.
@@ -73,7 +73,7 @@ class Branch {
     }
   }
 
-  std::vector<T> out;  // [N, C, OH, OW], normalised
+  std::vector<T> out;  // [N, C', OH, OW], normalised
 
  private:
   struct Half {
@@ -124,7 +124,7 @@ class Branch {
     }
   }
 
-  int64_t out_sample() const { return shape_.c * shape_.out_plane(); }
+  int64_t out_sample() const { return shape_.out_c * shape_.out_plane(); }
   const T* weight(int64_t i) const { return call_.params[param_ + i]; }
 
   Half& add_half(const T* from, int64_t size) {
@@ -140,9 +140,9 @@ class Branch {
   }
 
   Norm<T> norm(int64_t h) const {
-    const int64_t at = (row_ + h) * shape_.c;
+    const int64_t at = (row_ + h) * shape_.out_c;
     return {shape_.n,
-            shape_.c,
+            shape_.out_c,
             shape_.out_plane(),
             call_.eps,
             call_.batch_stats,
@@ -150,13 +150,13 @@ class Branch {
             call_.bn_bias ? call_.bn_bias + at : nullptr};
   }
   void normalise(int64_t h, const T* mean, const T* var, T* new_mean, T* new_var) {
-    const int64_t at = (row_ + h) * shape_.c;
+    const int64_t at = (row_ + h) * shape_.out_c;
     halves_[h].raw = out;
     if (new_mean) norm(h).statistics(out.data(), new_mean + at, new_var + at);
     norm(h).apply(mean + at, var + at, out.data());
   }
   void norm_backward(int64_t h, std::vector<T>& grad, const Backward<T>& call) const {
-    const int64_t at = (row_ + h) * shape_.c;
+    const int64_t at = (row_ + h) * shape_.out_c;
     norm(h).backward(call.mean + at, call.var + at, halves_[h].raw.data(), grad.data(),
                      call.grad_bn_weight ? call.grad_bn_weight + at : nullptr,
                      call.grad_bn_bias ? call.grad_bn_bias + at : nullptr);
@@ -190,13 +190,14 @@ class Branch {
   // The dense convolutions that fill one output: body(conv, param, offset of its first channel in a sample).
   template <typename Body>
   void for_each_convolution(const Body& body) const {
-    Convolution conv{shape_.n,       shape_.c, shape_.h,          shape_.w,      shape_.c, shape_.out_h(),
-                     shape_.out_w(), 1,        candidate_.kernel, shape_.stride, 1,        candidate_.padding()};
+    Convolution conv{
+        shape_.n, shape_.c,          shape_.h,      shape_.w, shape_.out_c,        shape_.out_h(), shape_.out_w(),
+        1,        candidate_.kernel, shape_.stride, 1,        candidate_.padding()};
     if (candidate_.kind == Kind::dense) return body(conv, 0, 0);
-    conv.out_c = shape_.c / 2;
+    conv.out_c = shape_.out_c / 2;
     if (conv.out_c > 0) body(conv, 0, 0);
     const int64_t offset = conv.out_c * shape_.out_plane();
-    conv.out_c = shape_.c - conv.out_c;
+    conv.out_c = shape_.out_c - conv.out_c;
     conv.padding = -1;
     body(conv, 1, offset);
   }

@@ -26,8 +26,8 @@ void for_each_branch(const Edges<T>& call, const Body& body) {
 template <typename T>
 void forward(const Forward<T>& call) {
   const Shape& shape = call.shape;
-  const int64_t sample = shape.c * shape.out_plane();
-  const int64_t statistics = call.edges * call.num_norms() * shape.c;
+  const int64_t sample = shape.out_c * shape.out_plane();
+  const int64_t statistics = call.edges * call.num_norms() * shape.out_c;
   if (!call.batch_stats) {
     std::copy_n(call.running_mean, statistics, call.mean);
     std::copy_n(call.running_var, statistics, call.var);
@@ -50,7 +50,7 @@ void forward(const Forward<T>& call) {
 template <typename T>
 void backward(const Backward<T>& call) {
   const Shape& shape = call.shape;
-  const int64_t sample = shape.c * shape.out_plane();
+  const int64_t sample = shape.out_c * shape.out_plane();
   if (call.grad_x) std::fill_n(call.grad_x, shape.in_size(), T(0));
   if (call.grad_weights)
     std::fill_n(call.grad_weights, call.edges * (call.per_sample ? shape.n : 1) * call.num_candidates(), T(0));
