@@ -316,10 +316,15 @@ class Branch(nn.Module):
         # This candidate's rows [B_k, C'] of a BatchNorm argument.
         self._rows = rows if mixed.running_mean.dim() == 2 else (edge, rows)
 
+    def norms(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Running mean and variance and, with affine, weight and bias of this candidate's BatchNorms: views, [B, C]."""
+        (owner,) = self._owner
+        weight, bias = (None if t is None else t[self._rows] for t in (owner.bn_weight, owner.bn_bias))
+        return owner.running_mean[self._rows], owner.running_var[self._rows], weight, bias
+
     def forward(self, x: Tensor) -> Tensor:
         (owner,) = self._owner
-        mean, var = owner.running_mean[self._rows], owner.running_var[self._rows]
-        weight, bias = (None if t is None else t[self._rows] for t in (owner.bn_weight, owner.bn_bias))
+        mean, var, weight, bias = self.norms()
         given = (None, None) if self.training else (mean, var)
         norms = reference.Norms(given[0], given[1], weight, bias, owner.eps)
         out = reference.branch(self.candidate, x, list(self.params), norms, owner.stride, owner.pool_norm)
