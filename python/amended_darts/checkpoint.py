@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from amended_darts.config import FREE_ON_RESUME, SearchConfig, flag
+from amended_darts.config import FREE_ON_RESUME, SearchConfig
 from amended_darts.errors import InputError
+from amended_darts.estimators import OPTIONS
 from amended_darts.files import replacing
+from amended_darts.options import flag
 
 FORMAT = "amended-darts search"
 VERSION = 2
@@ -67,6 +69,8 @@ def check_same_search(path: Path, state: dict[str, Any], config: SearchConfig, f
     """
     saved, asked = state["config"], config.to_dict()
     different = [name for name in asked if name not in FREE_ON_RESUME and saved.get(name, asked[name]) != asked[name]]
+    if "estimator" in different:  # its own settings differ for that reason alone
+        different = [name for name in different if name not in OPTIONS]
     if different:
         then = ", ".join(f"{flag(name)} {saved[name]}" for name in different)
         now = ", ".join(f"{flag(name)} {asked[name]}" for name in different)

@@ -41,9 +41,11 @@ def _run(arguments: list[str]) -> int:
     parser, commands = build_parser()
     try:
         options = parser.parse_args(arguments)
+        name = options.command
+        if getattr(commands[name], "ONLY_WHAT_IS_SAID", False):
+            options = parser.parse_args(arguments, defaults=False)
     except ArgumentError as error:
         raise InputError(_usage_error(str(error))) from None
-    name = options.command
     status: int = commands[name].run(options[name])
     return status
 
@@ -53,6 +55,7 @@ def build_parser() -> tuple[Any, dict[str, ModuleType]]:
     from jsonargparse import ArgumentParser
 
     import amended_darts
+    from amended_darts.commands.options import Help
 
     parser = ArgumentParser(
         prog="amended-darts",
@@ -60,6 +63,7 @@ def build_parser() -> tuple[Any, dict[str, ModuleType]]:
         version=amended_darts.__version__,
         exit_on_error=False,
         allow_abbrev=False,
+        formatter_class=Help,
     )
     subcommands = parser.add_subcommands(dest="command")
     modules = {name: importlib.import_module(f"amended_darts.commands.{name}") for name in COMMANDS}

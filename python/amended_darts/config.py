@@ -5,20 +5,22 @@ Defaults are those of DARTS (arXiv 1806.09055, section 3) unless the help says o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from amended_darts.errors import InputError
-from amended_darts.estimators import ESTIMATORS
+from amended_darts.estimators import ESTIMATORS, OPTIONS, takers
+from amended_darts.options import at_least, check_options, flag, not_negative, option, positive, rate
+from amended_darts.presets import preset_values
 
 IMPLEMENTATIONS = ("fused", "reference")
 
 
-def option(default: Any, help: str, unit: str = "", group: str = "search") -> Any:
-    """A dataclass field whose help, unit and group the command line shows."""
-    return field(default=default, metadata={"help": help, "unit": unit, "group": group})
+def _for(name: str) -> str:
+    """Which estimators take an option, for its help."""
+    some = takers(name)
+    with_second = [entry for entry, takes in ESTIMATORS.items() if takes.defaults]
+    return "with a second term: " if list(some) == with_second else f"{', '.join(some)}: "
 
 
 @dataclass(frozen=True)
@@ -31,151 +33,266 @@ class SearchConfig:
 
     data: str = option("digits", "data set: digits, cifar10, cifar100 or imagefolder", group="data")
     root: str | None = option(
-        None, "folder of the data set; digits comes with scikit-learn and needs none", group="data"
+        None,
+        "folder of the data set; digits comes with scikit-learn and needs none",
+        group="data",
+        metavar="FOLDER",
+        free=True,
     )
-    image_size: int = option(32, "imagefolder: images are scaled and cropped to this square", "pixels", "data")
+    image_size: int = option(
+        32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
+    )
     train_portion: float = option(
-        0.5, "share of the training images that the network weights learn from; α learns from the rest", "0..1", "data"
+        0.5,
+        "share of the training images that the network weights learn from; α learns from the rest",
+        "0..1",
+        "data",
+        check=(lambda value: 0 < value < 1, "a share strictly between 0 and 1"),
     )
-    batch_size: int = option(64, "images per step, for w and for α alike", "images", "data")
+    batch_size: int = option(
+        64,
+        "images per step, for w and for α alike",
+        "images",
+        "data",
+        check=at_least(2, "images (batch normalisation needs two)"),
+    )
     workers: int = option(
-        0, "imagefolder: processes that decode images; 0 decodes in the search itself", "processes", "data"
+        0,
+        "imagefolder: processes that decode images; 0 decodes in the search itself",
+        "processes",
+        "data",
+        check=not_negative("a number of processes, 0 or more"),
+        free=True,
     )
 
     space: str = option("darts", "search space (amended-darts info lists them)", group="space")
-    cells: int | None = option(None, "depth of the super-network; the space's own by default", "cells", "space")
-    channels: int | None = option(None, "width of the first cell; the space's own by default", "channels", "space")
-
-    epochs: int = option(50, "passes over the images that w learns from", "epochs", "weights")
-    lr: float = option(0.025, "learning rate of w at the start; cosine from there to --lr-min", "", "weights")
-    lr_min: float = option(0.001, "learning rate of w at the end", "", "weights")
-    momentum: float = option(0.9, "momentum of SGD on w", "", "weights")
-    weight_decay: float = option(3e-4, "weight decay (L2) of w", "", "weights")
-    clip: float = option(
-        5.0, "largest norm of the gradient of w; longer ones are shortened to it", "L2 norm", "weights"
+    cells: int | None = option(
+        None, "depth of the super-network", "cells", "space", check=at_least(1, "cell"), unset="the space's own"
+    )
+    channels: int | None = option(
+        None, "width of the first cell", "channels", "space", check=at_least(1, "channel"), unset="the space's own"
     )
 
-    estimator: str = option("amended", "gradient of α: " + " or ".join(ESTIMATORS), group="alpha")
+    epochs: int = option(
+        50, "passes over the images that w learns from", "epochs", "weights", check=at_least(1, "epoch")
+    )
+    lr: float = option(
+        0.025,
+        "learning rate of w at the start; cosine from there to --lr-min",
+        "",
+        "weights",
+        check=positive("a positive learning rate"),
+    )
+    lr_min: float = option(
+        0.001, "learning rate of w at the end", "", "weights", check=not_negative("a learning rate, 0 or more")
+    )
+    momentum: float = option(0.9, "momentum of SGD on w", "", "weights", check=rate())
+    weight_decay: float = option(3e-4, "weight decay (L2) of w", "", "weights", check=not_negative("0 or more"))
+    clip: float = option(
+        5.0,
+        "largest norm of the gradient of w; longer ones are shortened to it",
+        "L2 norm",
+        "weights",
+        check=positive("a positive norm"),
+    )
+
+    alpha_lr: float = option(
+        3e-4, "learning rate of Adam on α", "", "alpha", check=positive("a positive learning rate")
+    )
+    alpha_weight_decay: float = option(1e-3, "weight decay (L2) of α", "", "alpha", check=not_negative("0 or more"))
+    alpha_beta1: float = option(0.5, "Adam's decay rate of the mean gradient of α", "", "alpha", check=rate())
+    alpha_beta2: float = option(0.999, "Adam's decay rate of the mean squared gradient of α", "", "alpha", check=rate())
+    alpha_start_epoch: int = option(
+        0,
+        "epochs at the start in which w alone learns and α stays",
+        "epochs",
+        "alpha",
+        check=not_negative("a number of epochs, 0 or more"),
+    )
+
+    estimator: str = option(
+        "amended", "gradient of α: " + ", ".join(ESTIMATORS), group="estimator", choices=tuple(ESTIMATORS)
+    )
     rho: float | None = option(
         None,
-        "norm of the second term of the α gradient as a multiple of the norm of the first; 1 where neither --rho nor "
-        "--eta is given and the estimator has a second term",
+        _for("rho") + "its norm as a multiple of the norm of the first term",
         "ratio",
-        "alpha",
+        "estimator",
+        check=not_negative("a ratio, 0 or more"),
+        unset="1 for amended without --eta; else the term keeps its own size",
     )
     eta: float | None = option(
-        None, "factor of the second term as published (arXiv 1910.11831), in place of --rho", "1 / curvature²", "alpha"
+        None,
+        _for("eta") + "factor of the second term as published (arXiv 1910.11831), in place of --rho",
+        "1 / curvature²",
+        "estimator",
+        check=not_negative("a factor, 0 or more"),
     )
-    radius: float = option(0.01, "size of the finite differences: ‖change of w‖ in a pass", "L2 norm", "alpha")
-    alpha_lr: float = option(3e-4, "learning rate of Adam on α", "", "alpha")
-    alpha_weight_decay: float = option(1e-3, "weight decay (L2) of α", "", "alpha")
-    alpha_beta1: float = option(0.5, "Adam's decay rate of the mean gradient of α", "", "alpha")
-    alpha_beta2: float = option(0.999, "Adam's decay rate of the mean squared gradient of α", "", "alpha")
-    alpha_start_epoch: int = option(0, "epochs at the start in which w alone learns and α stays", "epochs", "alpha")
+    cap: float | None = option(
+        None,
+        _for("cap") + "its norm is shortened to at most this multiple of the norm of the first term",
+        "ratio",
+        "estimator",
+        check=not_negative("a ratio, 0 or more"),
+        unset="no limit",
+    )
+    radius: float | None = option(
+        None,
+        _for("radius") + "size of the finite differences, ‖change of w‖ in a pass",
+        "L2 norm",
+        "estimator",
+        check=positive("a positive norm"),
+        unset="0.01",
+    )
+    hvp: str | None = option(
+        None,
+        _for("hvp") + "products with second derivatives by finite differences (finite) or by double backward (exact, "
+        "which needs --implementation reference)",
+        group="estimator",
+        choices=("finite", "exact"),
+        unset="finite",
+    )
+    terms: int | None = option(
+        None,
+        _for("terms") + "highest power of the series",
+        "terms",
+        "estimator",
+        check=not_negative("a number of terms, 0 or more"),
+        unset="2",
+    )
+    inverse_lr: float | None = option(
+        None,
+        _for("inverse_lr") + "step of the series, below 2 / (largest eigenvalue of the Hessian)",
+        "1 / curvature",
+        "estimator",
+        check=positive("a positive step"),
+        unset="the learning rate of w at the moment",
+    )
+    iterations: int | None = option(
+        None,
+        _for("iterations") + "iterations, of two passes each",
+        "iterations",
+        "estimator",
+        check=at_least(1, "iteration"),
+        unset="3",
+    )
+    damping: float | None = option(
+        None,
+        _for("damping") + "added to the diagonal of the Hessian, besides --weight-decay",
+        "curvature",
+        "estimator",
+        check=not_negative("0 or more"),
+        unset="0",
+    )
 
-    out: str = option("runs/search", "folder for everything the search writes", group="run")
-    seed: int = option(0, "seed of the data halves, their order, the augmentation and all initial values", "", "run")
-    device: str = option(
-        "auto", "where to compute: auto (cuda where there is a GPU), cpu, cuda, cuda:1, ...", group="run"
-    )
     implementation: str = option(
-        "fused", "mixed operations: fused (compiled) or reference (plain PyTorch, for comparison)", group="run"
+        "fused",
+        "mixed operations: fused (compiled) or reference (plain PyTorch, for comparison)",
+        group="speed",
+        choices=IMPLEMENTATIONS,
+        free=True,
     )
     recompute: bool = option(
-        True, "compute branch outputs again in the backward pass (less memory) instead of keeping them", group="run"
+        True,
+        "compute branch outputs again in the backward pass (less memory) instead of keeping them",
+        group="speed",
+        free=True,
+    )
+
+    out: str = option(
+        "runs/search", "folder for everything the search writes", group="run", metavar="FOLDER", free=True
+    )
+    seed: int = option(
+        0,
+        "seed of the data halves, their order, the augmentation and all initial values",
+        "",
+        "run",
+        check=(lambda value: 0 <= value < 2**63, "an integer from 0 to below 2^63"),
+    )
+    device: str = option(
+        "auto",
+        "where to compute: auto (cuda where there is a GPU), cpu, cuda, cuda:1, ...",
+        group="run",
+        metavar="DEVICE",
+        free=True,
     )
     checkpoint_every: int = option(
-        0, "save a checkpoint every so many steps, besides the one after each epoch; 0 for none", "steps", "run"
+        0,
+        "save a checkpoint every so many steps, besides the one after each epoch; 0 for none",
+        "steps",
+        "run",
+        check=not_negative("a number of steps, 0 or more"),
+        free=True,
     )
     resume: bool = option(
-        False, "continue from the checkpoint in --out; starts at the beginning where there is none", group="run"
+        False,
+        "continue from the checkpoint in --out; starts at the beginning where there is none",
+        group="run",
+        free=True,
     )
-    overwrite: bool = option(False, "start anew in an --out that already holds a search", group="run")
+    overwrite: bool = option(False, "start anew in an --out that already holds a search", group="run", free=True)
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> SearchConfig:
+        """The settings of a preset (``amended_darts.presets.PRESETS``) with some of them changed.
+
+        Raises:
+            InputError: no such preset.
+        """
+        return cls(**preset_values(preset, changes))
 
     def resolved(self) -> SearchConfig:
         """The checked configuration with every default that depends on other settings filled in."""
         from amended_darts.spaces import find_space
 
-        self._check_types()
-        for name, choices in (("estimator", tuple(ESTIMATORS)), ("implementation", IMPLEMENTATIONS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{flag(name)}: expected one of {', '.join(choices)}, got '{getattr(self, name)}'")
-        for name, good, expected in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and good(value)):
-                raise InputError(f"{flag(name)}: expected {expected}, got {value}")
+        check_options(self)
         space = find_space(self.space)
-        settings = ESTIMATORS[self.estimator]
-        for name in ("eta", "rho"):
-            if getattr(self, name) is not None and name not in settings:
-                raise InputError(f"{flag(name)}: the estimator {self.estimator} has no second term to scale")
         if self.eta is not None and self.rho is not None:
             raise InputError(f"--eta, --rho: expected one of the two, got both ({self.eta} and {self.rho})")
         if self.resume and self.overwrite:
             raise InputError("--resume, --overwrite: expected one of the two, got both")
-        scaled = "rho" not in settings or self.eta is not None
+        if self.hvp == "exact" and self.implementation != "reference":
+            raise InputError(
+                "--hvp: exact products need second derivatives, expected --implementation reference, "
+                f"got {self.implementation}"
+            )
         return replace(
             self,
             cells=space.cells if self.cells is None else self.cells,
             channels=space.channels if self.channels is None else self.channels,
-            rho=self.rho if scaled or self.rho is not None else 1.0,
+            **self._resolved_estimator(),
         )
 
-    def estimator_settings(self) -> dict[str, float]:
-        """The keyword arguments that the estimator is called with."""
-        return {name: value for name in ESTIMATORS[self.estimator] if (value := getattr(self, name)) is not None}
+    def _resolved_estimator(self) -> dict[str, Any]:
+        """The settings of the chosen estimator, defaults filled in.
+
+        Raises:
+            InputError: a setting that it does not take.
+        """
+        defaults = ESTIMATORS[self.estimator].defaults
+        for name in OPTIONS:
+            if getattr(self, name) is not None and name not in defaults:
+                why = "has no second term" if not defaults else f"takes {', '.join(map(flag, defaults))}"
+                raise InputError(
+                    f"{flag(name)}: expected --estimator {' or '.join(takers(name))}, got {self.estimator}, which {why}"
+                )
+        values = {
+            name: default if getattr(self, name) is None else getattr(self, name) for name, default in defaults.items()
+        }
+        if "eta" in values and values["eta"] is None and values["rho"] is None:
+            values["rho"] = 1.0
+        return values
+
+    def estimator_settings(self) -> dict[str, Any]:
+        """The options that belong to the estimator and have a value."""
+        return {
+            name: value for name in ESTIMATORS[self.estimator].defaults if (value := getattr(self, name)) is not None
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to ``config.json``."""
         return asdict(self)
 
-    def _check_types(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            kinds = field_types(entry.type)
-            right = type(value) in kinds or (type(value) is int and float in kinds)
-            if not right:
-                wanted = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
-                raise InputError(f"{flag(entry.name)}: expected {wanted}, got {value!r}")
 
-
-def field_types(annotation: Any) -> tuple[type, ...]:
-    """The types in an annotation such as ``float | None``, which is text here (postponed evaluation)."""
-    known: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
-    return tuple(known[name.strip()] for name in str(annotation).split("|"))
-
-
-def flag(name: str) -> str:
-    """The command line's name of a field."""
-    return "--" + name.replace("_", "-")
-
-
-# Settings that say where and how a search is computed, not what it computes: a resumed search may change them.
-FREE_ON_RESUME = frozenset(
-    {"root", "out", "workers", "device", "implementation", "recompute", "checkpoint_every", "resume", "overwrite"}
-)
-
-_RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("image_size", lambda v: v >= 1, "at least 1 pixel"),
-    ("train_portion", lambda v: 0 < v < 1, "a share strictly between 0 and 1"),
-    ("batch_size", lambda v: v >= 2, "at least 2 images (batch normalisation needs two)"),
-    ("workers", lambda v: v >= 0, "a number of processes, 0 or more"),
-    ("cells", lambda v: v >= 1, "at least 1 cell"),
-    ("channels", lambda v: v >= 1, "at least 1 channel"),
-    ("epochs", lambda v: v >= 1, "at least 1 epoch"),
-    ("lr", lambda v: v > 0, "a positive learning rate"),
-    ("lr_min", lambda v: v >= 0, "a learning rate, 0 or more"),
-    ("momentum", lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    ("weight_decay", lambda v: v >= 0, "0 or more"),
-    ("clip", lambda v: v > 0, "a positive norm"),
-    ("rho", lambda v: v >= 0, "a ratio, 0 or more"),
-    ("eta", lambda v: v >= 0, "a factor, 0 or more"),
-    ("radius", lambda v: v > 0, "a positive norm"),
-    ("alpha_lr", lambda v: v > 0, "a positive learning rate"),
-    ("alpha_weight_decay", lambda v: v >= 0, "0 or more"),
-    ("alpha_beta1", lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    ("alpha_beta2", lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    ("alpha_start_epoch", lambda v: v >= 0, "a number of epochs, 0 or more"),
-    ("seed", lambda v: 0 <= v < 2**63, "an integer from 0 to below 2^63"),
-    ("checkpoint_every", lambda v: v >= 0, "a number of steps, 0 or more"),
-)
+FREE_ON_RESUME = frozenset(entry.name for entry in fields(SearchConfig) if entry.metadata["free"])
+"""Settings that say where and how a search is computed, not what it computes: a resumed search may change them."""

@@ -16,6 +16,7 @@ from amended_darts.callbacks import Callback, Callbacks, Functions
 from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.errors import InputError, Interrupted, RunError
+from amended_darts.estimators import call_settings
 from amended_darts.extras import require
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
@@ -134,7 +135,6 @@ def _batches(state: SearchState) -> Batches:
 def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, hooks: Callbacks) -> None:
     """The steps of the epoch that are left to do."""
     config, network, architecture = state.config, state.network, state.architecture
-    settings = config.estimator_settings()
     for group in state.weight_optimizer.param_groups:
         group["lr"] = state.learning_rate
     network.train()
@@ -151,7 +151,7 @@ def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, hooks:
                     train,
                     val,
                     config.estimator,
-                    settings,
+                    call_settings(config, state.weight_optimizer),
                     gradient=state.gradient,
                 )
             except FloatingPointError as error:

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from amended_darts import cli
 from amended_darts.commands import COMMANDS
-from amended_darts.config import SearchConfig, flag
+from amended_darts.commands.search import read
+from amended_darts.config import SearchConfig
 from amended_darts.genotype import derive
+from amended_darts.options import flag
+from amended_darts.presets import PRESETS
 from amended_darts.spaces import find_space
 
 from .processes import ENVIRONMENT
@@ -43,6 +46,8 @@ def fails(capsys, code, told, *arguments):
         ("--epochs: expected at least 1 epoch, got -1", ["search", "--epochs", "-1"]),
         ("--rho: expected float, got much", ["search", "--rho", "much"]),
         ("--space: expected one of darts, darts8, s2", ["search", "--space", "darts9"]),
+        ("--preset: expected one of paper-s1, paper-s2, darts-1st", ["search", "--preset", "paper"]),
+        ("--terms: expected --estimator neumann, got amended, which takes --eta,", ["search", "--terms", "2"]),
         ("--data: expected one of digits, cifar10", ["search", "--data", "mnist"]),
         ("--root: expected the folder of the data set cifar10, got nothing", ["search", "--data", "cifar10"]),
         ("--root: expected an existing folder, got /absent", ["search", "--data", "imagefolder", "--root", "/absent"]),
@@ -62,6 +67,32 @@ def test_config_files(tmp_path, capsys):
     fails(capsys, 2, "--cells: expected at least 1 cell, got 0", "search", "--config", str(good))
     fails(capsys, 2, "search has no option 'learning_rate'", "search", "--config", str(unknown))
     fails(capsys, 2, "problems parsing config: ", "search", "--config", str(broken))
+
+
+def configured(*arguments):
+    parser, _ = cli.build_parser()
+    return read(parser.parse_args(["search", *arguments], defaults=False).search)
+
+
+def test_a_preset_gives_defaults_and_what_is_said_overrides_it(tmp_path):
+    """Whether on the command line or in a file, in whatever order."""
+    assert configured() == SearchConfig()
+    assert configured("--preset", "quick") == SearchConfig.from_preset("quick")
+    file = tmp_path / "mine.yaml"
+    file.write_text("epochs: 7\npreset: quick\n")
+    expected = SearchConfig.from_preset("quick", epochs=7, channels=2)
+    assert configured("--config", str(file), "--channels", "2") == expected
+    assert configured("--channels", "2", "--config", str(file)) == expected
+    assert configured("--epochs", "7", "--preset", "quick", "--channels", "2") == expected
+
+
+def test_config_json_says_all_that_a_preset_said(capsys, tmp_path):
+    assert cli.main(["search", "--preset", "quick", "--epochs", "1", *TINY[:6], "--out", "run"]) == 0
+    written = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (
+        SearchConfig(**written)
+        == SearchConfig.from_preset("quick", epochs=1, space="s2", cells=1, channels=2, out="run").resolved()
+    )
 
 
 def test_search_in_a_process_of_its_own(command):
@@ -123,8 +154,12 @@ def test_help_explains_every_option(capsys):
         assert f"{flag(entry.name)} " in told or f"{flag(entry.name)}," in told
         assert entry.metadata["help"] in told
         assert f"[{entry.metadata['unit']}]" in told if entry.metadata["unit"] else True
-        shown = "null" if entry.default is None else entry.default
-        assert f"default: {shown})" in told
+        shown = entry.metadata["unset"] if entry.default is None else entry.default
+        shown = {True: "yes", False: "no"}[shown] if isinstance(shown, bool) else shown
+        assert f"(default: {shown})" in told
+    assert "type: " not in told
+    for name, (about, _) in PRESETS.items():
+        assert f"{name}: {about}" in told
 
 
 def test_info(capsys):

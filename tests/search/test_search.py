@@ -15,6 +15,7 @@ from amended_darts.architecture import Architecture
 from amended_darts.config import SearchConfig
 from amended_darts.errors import InputError
 from amended_darts.genotype import Genotype
+from amended_darts.presets import PRESETS
 from amended_darts.search_loop import search
 from amended_darts.search_steps import alpha_step, weight_step
 from amended_darts.spaces import find_space
@@ -127,7 +128,9 @@ def state(module):
 def test_alpha_step_moves_alpha_alone(parts, estimator):
     """w, running statistics and .grad fields are left bit for bit; α takes one Adam step along the estimate."""
     network, architecture, (train, val) = parts
-    settings = {"amended": {"rho": 1.0, "radius": 0.01}}.get(estimator, {})
+    weight_optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=3e-4)
+    weight_step(network, architecture, weight_optimizer, train, clip=5.0)  # there are momentum buffers now
+    settings = estimators.call_settings(SearchConfig(estimator=estimator).resolved(), weight_optimizer)
     before, alphas = state(network), [alpha.detach().clone() for alpha in architecture.parameters()]
     optimizer = torch.optim.SGD(architecture.parameters(), lr=1.0)
     measured = alpha_step(network, architecture, optimizer, train, val, estimator, settings)
@@ -141,7 +144,8 @@ def test_alpha_step_moves_alpha_alone(parts, estimator):
         for alpha, old in zip(architecture.parameters(), alphas, strict=True):
             alpha.copy_(old)
     loss = F.cross_entropy(network(val[0], architecture.weights()), val[1])
-    assert torch.equal(measured["alpha_loss"], loss.detach())
+    if estimator != "unrolled":  # which asks at the weights after a step
+        assert torch.equal(measured["alpha_loss"], loss.detach())
     if estimator == "first_order":
         first = torch.autograd.grad(loss, list(architecture.parameters()))
         torch.testing.assert_close(moved, list(first), rtol=1e-4, atol=1e-6)
@@ -167,10 +171,17 @@ WRONG = {
     "--lr: expected a positive learning rate, got nan": {"lr": float("nan")},
     "--batch-size: expected at least 2 images": {"batch_size": 1},
     "--train-portion: expected a share strictly between 0 and 1, got 1.0": {"train_portion": 1.0},
-    "--estimator: expected one of amended, first_order, got 'ammended'": {"estimator": "ammended"},
+    "--estimator: expected one of amended, first_order, unrolled, neumann": {"estimator": "ammended"},
     "--implementation: expected one of fused, reference, got 'eager'": {"implementation": "eager"},
     "--eta, --rho: expected one of the two, got both (0.1 and 1.0)": {"eta": 0.1, "rho": 1.0},
-    "--rho: the estimator first_order has no second term": {"rho": 1.0, "estimator": "first_order"},
+    "--rho: expected --estimator amended or unrolled or neumann or conjugate_gradient or two_moment, got first_order, "
+    "which has no second term": {"rho": 1.0, "estimator": "first_order"},
+    "--eta: expected --estimator amended, got unrolled, which takes --rho, --cap, --radius, --hvp": {
+        "eta": 1.0,
+        "estimator": "unrolled",
+    },
+    "--iterations: expected at least 1 iteration, got 0": {"iterations": 0, "estimator": "conjugate_gradient"},
+    "--hvp: exact products need second derivatives, expected --implementation reference, got fused": {"hvp": "exact"},
     "--resume, --overwrite: expected one of the two": {"resume": True, "overwrite": True},
     "--space: expected one of darts": {"space": "darts9"},
     "--device: expected auto, cpu, cuda or cuda:N, got 'tpu9'": {"device": "tpu9"},
@@ -189,7 +200,80 @@ def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, told):
     assert not (tmp_path / "run").exists()
 
 
-def test_amended_scale_is_rho_where_nothing_is_said():
-    assert SearchConfig().resolved().estimator_settings() == {"rho": 1.0, "radius": 0.01}
-    assert SearchConfig(eta=0.1).resolved().estimator_settings() == {"eta": 0.1, "radius": 0.01}
-    assert SearchConfig(estimator="first_order").resolved().estimator_settings() == {}
+def test_estimators_get_what_belongs_to_them():
+    def settings(**given):
+        return SearchConfig(**given).resolved().estimator_settings()
+
+    assert settings() == {"rho": 1.0, "radius": 0.01, "hvp": "finite"}
+    assert settings(eta=0.1, cap=2.0) == {"eta": 0.1, "cap": 2.0, "radius": 0.01, "hvp": "finite"}
+    assert settings(estimator="first_order") == {}
+    assert settings(estimator="neumann", radius=0.1) == {"terms": 2, "damping": 0.0, "radius": 0.1, "hvp": "finite"}
+    resolved = SearchConfig(estimator="conjugate_gradient").resolved()
+    assert resolved.resolved() == resolved
+
+
+def test_what_estimators_follow_of_the_optimizer(parts):
+    network, architecture, (train, _) = parts
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=3e-4)
+    weight_step(network, architecture, optimizer, train, clip=5.0)
+
+    def settings(**given):
+        return estimators.call_settings(SearchConfig(**given).resolved(), optimizer)
+
+    assert (settings(estimator="neumann")["lr"], settings(estimator="neumann", inverse_lr=0.5)["lr"]) == (0.1, 0.5)
+    assert settings(estimator="two_moment")["weight_decay"] == 3e-4
+    unrolled = settings(estimator="unrolled")
+    assert (unrolled["lr"], unrolled["momentum"], unrolled["weight_decay"]) == (0.1, 0.9, 3e-4)
+    assert len(unrolled["momentum_buffers"]) == len(list(network.parameters()))
+
+
+def test_the_unrolled_step_is_the_step_that_w_takes(parts):
+    """Its first term is ∂α L_val at the weights that SGD goes to from here, momentum and weight decay included."""
+    network, architecture, (train, val) = parts
+    alphas = list(architecture.parameters())
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=0.1)
+    for _ in range(2):
+        weight_step(network, architecture, optimizer, train, clip=1e9)
+    config = SearchConfig(estimator="unrolled").resolved()
+    report = {}
+    estimators.find_estimator("unrolled")(
+        lambda: F.cross_entropy(network(train[0], architecture.weights()), train[1]),
+        lambda: F.cross_entropy(network(val[0], architecture.weights()), val[1]),
+        list(network.parameters()),
+        alphas,
+        report=report,
+        **estimators.call_settings(config, optimizer),
+    )
+    weight_step(network, architecture, optimizer, train, clip=1e9)
+    first = torch.autograd.grad(F.cross_entropy(network(val[0], architecture.weights()), val[1]), alphas)
+    assert float(report["first_norm"]) == pytest.approx(float(torch.cat([g.flatten() for g in first]).norm()), rel=1e-4)
+
+
+SETTINGS = {
+    "neumann": {"terms": 1, "inverse_lr": 0.01},
+    "conjugate_gradient": {"iterations": 1, "damping": 1.0},
+    "amended": {"eta": 0.01, "hvp": "exact", "implementation": "reference"},
+}
+
+
+@pytest.mark.parametrize("estimator", estimators.ESTIMATORS)
+def test_every_estimator_searches(tiny, estimator):
+    result = search(tiny(epochs=1, estimator=estimator, **SETTINGS.get(estimator, {})))
+    assert result.config.estimator == estimator
+    (line,) = result.history
+    assert (line["second_ratio"] > 0) == (estimator != "first_order")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_resolve(name):
+    config = SearchConfig.from_preset(name).resolved()
+    assert config == config.resolved()
+    assert find_space(config.space)
+
+
+def test_presets_give_way_to_what_is_said():
+    assert SearchConfig.from_preset("paper-s1", estimator="first_order").resolved().eta is None
+    scaled = SearchConfig.from_preset("paper-s1", rho=2.0).resolved()
+    assert (scaled.rho, scaled.eta) == (2.0, None)
+    with pytest.raises(InputError, match=r"--preset: expected one of paper-s1, .*, got 'paper'"):
+        SearchConfig.from_preset("paper")

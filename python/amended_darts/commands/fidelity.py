@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from amended_darts.commands.search import add_option
+from amended_darts.commands.options import add_option
 from amended_darts.fidelity.config import FidelityConfig
 
 HELP = "measure every estimator of the α gradient against the exact one"

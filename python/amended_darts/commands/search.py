@@ -6,15 +6,20 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from amended_darts.config import SearchConfig, field_types, flag
+from amended_darts.commands.options import add_option
+from amended_darts.config import SearchConfig
+from amended_darts.presets import PRESETS
 
 HELP = "search an architecture"
+ONLY_WHAT_IS_SAID = True  # defaults come from the preset, if any, and only then from the fields
 
 GROUPS = {
     "data": "data",
     "space": "search space and super-network",
     "weights": "network weights w (SGD)",
     "alpha": "architectural parameters α (Adam)",
+    "estimator": "gradient of α",
+    "speed": "speed and memory",
     "run": "run",
 }
 
@@ -22,38 +27,38 @@ GROUPS = {
 def add_arguments(parser: Any) -> None:
     """One option per field, grouped; ``--config`` reads any of them from a YAML or JSON file."""
     parser.add_argument("--config", action="config", help="YAML or JSON file with options (underscores in the names)")
+    listed = "; ".join(f"{name}: {about}" for name, (about, _) in PRESETS.items())
+    parser.add_argument(
+        "--preset", type=str | None, metavar="NAME", help=f"defaults under one name. {listed} (default: none)"
+    )
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for entry in fields(SearchConfig):
         add_option(groups[entry.metadata["group"]], entry)
 
 
-def add_option(group: Any, entry: Any) -> None:
-    """The option of one field: type and default of the field, help and unit of its metadata."""
-    from jsonargparse import ActionYesNo
-
-    unit = entry.metadata["unit"]
-    text = entry.metadata["help"] + (f" [{unit}]" if unit else "")
-    kinds = field_types(entry.type)
-    if kinds == (bool,):
-        action = ActionYesNo(yes_prefix="", no_prefix="no-")
-        group.add_argument(flag(entry.name), action=action, default=entry.default, help=text)
-        return
-    kind: Any = kinds[0]
-    if len(kinds) == 2:
-        kind = kind | None
-    group.add_argument(flag(entry.name), type=kind, default=entry.default, help=text)
+def read(options: Any) -> SearchConfig:
+    """The configuration that was asked for: what was said, on the command line or in --config, over the preset's
+    settings, over the defaults."""
+    said = {entry.name: options[entry.name] for entry in fields(SearchConfig) if entry.name in options}
+    preset = options.get("preset")
+    return SearchConfig(**said) if preset is None else SearchConfig.from_preset(preset, **said)
 
 
 def run(options: Any) -> int:
     """Searches; prints a line per epoch and, at the end, what was found and where it lies."""
-    config = SearchConfig(**{entry.name: getattr(options, entry.name) for entry in fields(SearchConfig)})
+    config = read(options)
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.search_loop import search
 
     result = search(config, on_epoch=lambda line: print(describe(line, config.epochs), flush=True))
     last = result.history[-1]
+    if result.stopped is not None:
+        print(
+            f"stopped after epoch {last['epoch']} of {config.epochs}: {result.stopped}; found in epoch {result.epoch}"
+        )
     print(f"held-out accuracy of the super-network {last['heldout_accuracy']:.4f}")
-    print("operators kept: " + ", ".join(f"{count} {op}" for op, count in last["operators"].items()))
+    kept = result.genotype.operator_counts()
+    print("operators kept: " + ", ".join(f"{count} {op}" for op, count in kept.items()))
     for name in ("genotype.json", "cells.svg", "alphas.png", "metrics.jsonl"):
         print(result.out / name)
     sys.stdout.flush()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from amended_darts.config import option
 from amended_darts.errors import InputError
+from amended_darts.options import option
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Dataclass fields as command line options, and how their help reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ActionYesNo, DefaultHelpFormatter
+
+from amended_darts.options import field_types, flag
+
+_METAVARS = {int: "N", float: "X", str: "NAME"}
+
+
+class Help(DefaultHelpFormatter):
+    """Help texts as they are written, without the parser's own words for types and defaults; a usage of one line."""
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 30, **settings})
+
+    def _get_help_string(self, action: Any) -> str:
+        if "(default: " in (action.help or ""):
+            return action.help or ""
+        return super()._get_help_string(action)
+
+    def _format_usage(self, usage: str | None, actions: Any, *arguments: Any, **settings: Any) -> str:
+        actions = list(actions)
+        if usage is None and len(actions) > 12:
+            usage = self._prog.replace(" [options]", "") + " [options]"
+        return super()._format_usage(usage, actions, *arguments, **settings)
+
+
+def add_option(group: Any, entry: Any) -> None:
+    """The option of one field: its type and default, and the help, unit and choices of its metadata."""
+    facts = entry.metadata
+    text = facts["help"] + (f" [{facts['unit']}]" if facts["unit"] else "")
+    kinds = field_types(entry.type)
+    if kinds == (bool,):
+        action = ActionYesNo(yes_prefix="", no_prefix="no-")
+        text += f" (default: {'yes' if entry.default else 'no'})"
+        group.add_argument(flag(entry.name), action=action, default=entry.default, help=text)
+        return
+    kind: Any = kinds[0]
+    metavar = facts["metavar"] or _METAVARS[kind]
+    text += f" (default: {facts['unset'] if entry.default is None else entry.default})"
+    if len(kinds) == 2:
+        kind = kind | None
+    group.add_argument(
+        flag(entry.name), type=kind, default=entry.default, help=text.replace("%", "%%"), metavar=metavar
+    )
