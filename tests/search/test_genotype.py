@@ -9,25 +9,23 @@ import json
 import pytest
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype, derive
-from amended_darts.spaces import OPERATORS, find_space
+from amended_darts.spaces import SPACES, find_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-KEPT = [name for name in OPERATORS if name != "none"]
 
 
 @st.composite
 def genotypes(draw, name=None):
-    space = find_space(name or draw(st.sampled_from(["darts", "darts8", "s2"])))
+    space = find_space(name or draw(st.sampled_from(sorted(SPACES))))
     cells = []
     for group in space.groups(draw(st.integers(1, 20))):
         allowed = dict(zip(space.edges, group.candidates, strict=True))
         edges = []
-        for node in range(2, 2 + space.nodes):
+        for node in range(space.inputs, space.inputs + space.nodes):
             for source in sorted(draw(st.permutations(range(node)))[: space.kept]):
-                op = draw(st.sampled_from([op for op in allowed[node, source] if op != "none"]))
+                op = draw(st.sampled_from([op for op in allowed[node, source] if op != "none" or space.keep_none]))
                 edges.append(Edge(node, source, op))
-        cells.append(Cell(tuple(edges), group.reduction))
+        cells.append(Cell(tuple(edges), group.reduction, space.inputs))
     return Genotype(space.name, tuple(cells))
 
 
@@ -37,7 +35,8 @@ def test_round_trip(genotype):
     assert Genotype.from_json(genotype.to_json()) == genotype
     plain = json.loads(genotype.to_json())
     assert plain["space"] == genotype.space
-    assert plain["cells"][0]["edges"][0] == {"node": 2, "input": 0, "op": genotype.cells[0].edges[0].op}
+    edge = genotype.cells[0].edges[0]
+    assert plain["cells"][0]["edges"][0] == {"node": edge.node, "input": edge.input, "op": edge.op}
 
 
 def test_file_round_trip(tmp_path):

@@ -20,6 +20,10 @@ def test_sizes_are_exact():
     assert f"{find_space('darts').size():.1e}" == "1.1e+18"
     assert f"{find_space('s2').size():.1e}" == "1.9e+93"
     assert find_space("s2").size(cells=3) == (180 * 2**8) ** 3
+    assert find_space("darts-large").size() == (180 * 8**8) ** 20
+    assert find_space("robust-s1").size() == (180 * 2**8) ** 2
+    assert find_space("robust-s2").size() == find_space("robust-s3").size() == (180 * 2**8) ** 2
+    assert find_space("nasbench201").size() == 5**6  # none may be kept there, and all edges are
 
 
 @given(st.lists(st.integers(1, 3), min_size=5, max_size=5))
@@ -37,7 +41,7 @@ def test_size_counts_what_enumeration_counts(counts):
 
 
 def test_operators_are_those_of_the_library():
-    assert tuple(CANDIDATES) == OPERATORS
+    assert (*CANDIDATES, "noise") == OPERATORS
     assert find_space("darts8").normal[0] == tuple(DARTS)
     assert find_space("darts").normal[0] == tuple(DARTS)[1:]
 
@@ -50,6 +54,48 @@ def test_edges_and_groups():
     assert [darts.group_of(cell, 8) for cell in range(8)] == [0, 0, 1, 0, 0, 1, 0, 0]
     assert [group.reduction for group in s2.groups(20)] == [index in (6, 13) for index in range(20)]
     assert len(SPACES) == len({space.name for space in SPACES.values()})
+
+
+def test_robust_s1():
+    """The two preset operators of some edges, as published (RobustDARTS, arXiv 1909.09656, figure 9)."""
+    space = find_space("robust-s1")
+    assert {len(names) for names in space.normal + space.reduction} == {2}
+    by_edge = dict(zip(space.edges, zip(space.normal, space.reduction, strict=True), strict=True))
+    assert by_edge[2, 0] == (("skip_connect", "dil_conv_3x3"), ("max_pool_3x3", "avg_pool_3x3"))
+    assert by_edge[3, 2] == (("skip_connect", "dil_conv_3x3"), ("skip_connect", "dil_conv_5x5"))
+    assert by_edge[5, 4] == (("dil_conv_3x3", "dil_conv_5x5"), ("skip_connect", "dil_conv_5x5"))
+
+
+def test_nasbench201():
+    space = find_space("nasbench201")
+    assert space.edges == ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
+    assert space.reduction_cells(15) == (5, 10)
+    assert [group.name for group in space.groups(15)] == ["cell"]
+    assert {space.group_of(cell, 15) for cell in range(15)} == {0}
+
+
+def test_edges_of_ones_own():
+    """Fewer edges than all, candidates edge by edge; a node may keep fewer than two."""
+    names = (("skip_connect",), ("sep_conv_3x3", "none"), ("skip_connect", "sep_conv_3x3"))
+    space = Space("mine", 2, normal=names, reduction=names, edges=((2, 1), (3, 0), (3, 2)))
+    assert space.kept_edges() == {2: 1, 3: 2}
+    assert space.size() == (1 * 1 * 2) ** 2
+
+
+@pytest.mark.parametrize(
+    ("edges", "told"),
+    [
+        (((2, 0), (2, 0)), "each once, ordered"),
+        (((2, 2),), "node, earlier state"),
+        (((4, 0), (2, 0)), "node, earlier state"),
+        (((2, 1), (2, 0)), "ordered by node"),
+        (((3, 0),), "one at least into each node from 2 to 3"),
+    ],
+)
+def test_wrong_edges_are_refused(edges, told):
+    names = (("skip_connect",),) * len(edges)
+    with pytest.raises(InputError, match=f"space mine: edges expect .*{told}"):
+        Space("mine", 2, normal=names, reduction=names, edges=edges)
 
 
 def test_unknown_name_lists_the_known():

@@ -99,6 +99,9 @@ def test_reference_is_the_plain_darts_network(name, size):
 SPACES = {
     "darts": find_space("darts"),
     "s2": find_space("s2"),
+    "nasbench201": find_space("nasbench201"),
+    "robust-s1": find_space("robust-s1"),
+    "robust-s3": find_space("robust-s3"),
     "mixed": Space(  # candidates that differ from edge to edge, in number too, and with none
         "mixed",
         2,
@@ -149,7 +152,9 @@ def test_parameter_count_of_the_2018_network():
     assert round(sum(p.numel() for p in network.parameters()) / 1e6, 2) == 1.93
 
 
-@pytest.mark.parametrize(("name", "cells", "least"), [("darts", 2, 3), ("darts", 0, 3), ("s2", 0, 1)])
+@pytest.mark.parametrize(
+    ("name", "cells", "least"), [("darts", 2, 3), ("darts", 0, 3), ("s2", 0, 1), ("nasbench201", 2, 3)]
+)
 def test_too_few_cells(name, cells, least):
     with pytest.raises(InputError, match=f"--cells: expected at least {least} for the space {name} .*, got {cells}"):
         SuperNet(find_space(name), 10, cells=cells)

@@ -38,7 +38,12 @@ def run(options: Any) -> int:
     print("\n".join("  " + line for line in told.strip().splitlines()))
     print("search spaces (architectures):")
     for space in SPACES.values():
-        kind = "two cell types" if space.shared else f"{space.cells} cells of their own"
+        groups = space.groups(space.cells)
+        kind = (
+            f"{space.cells} cells of their own"
+            if not space.shared
+            else {1: "one cell", 2: "two cell types"}[len(groups)]
+        )
         print(f"  {space.name}: {_count(space.size())} ({space.nodes} nodes, {kind})")
     print(f"data sets: {', '.join(_sources())}")
     default = SearchConfig().estimator

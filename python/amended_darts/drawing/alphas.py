@@ -62,7 +62,9 @@ def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: 
     image = axes.imshow(values, cmap="viridis", vmin=0, vmax=top, aspect="auto")
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(
-        range(len(space.edges)), [f"{_state(source)} → {_state(node)}" for node, source in space.edges], fontsize=8
+        range(len(space.edges)),
+        [f"{_state(space, source)} → {_state(space, node)}" for node, source in space.edges],
+        fontsize=8,
     )
     axes.set_title(group.name, fontsize=10)
     for row, line in enumerate(values):
@@ -81,5 +83,5 @@ def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: 
     return image
 
 
-def _state(number: int) -> str:
-    return {0: "c[k-2]", 1: "c[k-1]"}.get(number, str(number - 2))
+def _state(space: Space, number: int) -> str:
+    return f"c[k-{space.inputs - number}]" if number < space.inputs else str(number - space.inputs)

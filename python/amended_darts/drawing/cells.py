@@ -27,6 +27,7 @@ COLOURS = {
     "nor": "#00796b",
     "max": "#b3420a",
     "avg": "#8a6d00",
+    "noise": "#a01060",
     "none": "#999999",
 }
 
@@ -76,6 +77,8 @@ def draw_cells(genotype: Genotype, path: Path) -> None:
 
 def _title(genotype: Genotype, index: int) -> str:
     kind = "reduction cell" if genotype.cells[index].reduction else "normal cell"
+    if len(genotype.cells) == 1 and genotype.cells[0].inputs == 1:
+        return f"cell ({genotype.space})"
     if len(genotype.cells) == 2:
         return f"{kind} ({genotype.space})"
     return f"cell {index} ({kind.removesuffix(' cell')})"

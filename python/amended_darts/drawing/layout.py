@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from amended_darts.genotype import Cell
-from amended_darts.spaces import INPUTS
 
 ROUNDS = 32
 KEPT = 3  # a crossing with a kept edge is that much worse than one with an edge to the output
@@ -73,7 +72,8 @@ def arrange(cell: Cell) -> Layout:
     """The layout of one cell; the same for the same cell, always."""
     layout = Layout()
     depth = _depths(cell)
-    state_names = {0: "c[k-2]", 1: "c[k-1]"} | {node: str(node - INPUTS) for node in depth if node >= INPUTS}
+    state_names = {state: f"c[k-{cell.inputs - state}]" for state in range(cell.inputs)}
+    state_names |= {node: str(node - cell.inputs) for node in depth if node >= cell.inputs}
     states = {}
     for state in sorted(depth):
         states[state] = len(layout.points)
@@ -83,9 +83,8 @@ def arrange(cell: Cell) -> Layout:
     layout.points.append(Point(last, "state", "c[k]", 1.0))
     for edge in cell.edges:
         _route(layout, states[edge.input], states[edge.node], edge.op)
-    for node in sorted(depth):
-        if node >= INPUTS:
-            _route(layout, states[node], output, None)
+    for node in cell.outputs:
+        _route(layout, states[node], output, None)
     _order(layout)
     _straighten(layout)
     return layout
@@ -93,8 +92,8 @@ def arrange(cell: Cell) -> Layout:
 
 def _depths(cell: Cell) -> dict[int, int]:
     """Column of each state: after everything it reads."""
-    depth = dict.fromkeys(range(INPUTS), 0)
-    for node in range(INPUTS, INPUTS + cell.nodes):
+    depth = dict.fromkeys(range(cell.inputs), 0)
+    for node in range(cell.inputs, cell.inputs + cell.nodes):
         depth[node] = 1 + max(depth[edge.input] for edge in cell.edges if edge.node == node)
     return depth
 

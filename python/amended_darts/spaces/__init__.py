@@ -1,0 +1,12 @@
+"""Search spaces as data: what one is (``space``), those that come with the package (``catalogue``), and the JSON files
+in which users write their own (``files``)."""
+
+from amended_darts.spaces.catalogue import SPACES as SPACES
+from amended_darts.spaces.catalogue import find_space as find_space
+from amended_darts.spaces.space import INPUTS as INPUTS
+from amended_darts.spaces.space import OPERATORS as OPERATORS
+from amended_darts.spaces.space import SKELETONS as SKELETONS
+from amended_darts.spaces.space import Candidates as Candidates
+from amended_darts.spaces.space import Group as Group
+from amended_darts.spaces.space import Space as Space
+from amended_darts.spaces.space import uniform as uniform
