@@ -29,9 +29,10 @@ def alpha_step(
     """Moves α along the estimator's gradient; w and the running statistics stay as they are. Every derivative is taken
     by ``gradient``.
 
-    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val`` (of unrolled: after its step); gradient_norm; of the second term second_ratio,
-    ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta or rho scales it (their
-    quotient is the eta that a rho amounts to), and second_cosine, between the two (0 without a second term).
+    Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val`` (of unrolled: after its step); gradient_norm; of the
+    second term second_ratio, ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta
+    or rho scales it (their quotient is the eta that a rho amounts to), and second_cosine, between the two (0 without a
+    second term).
 
     Raises:
         FloatingPointError: a gradient that is not finite.
