@@ -8,9 +8,18 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from .cuda_on_cpu import emulator
+
 # Fresh inputs in every run; a failure prints how to repeat it. The first example of a run may be slow, so no deadline.
 settings.register_profile("default", deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 settings.load_profile("default")
+
+
+# All tests of operators may run once more with the CUDA kernels in place of the CPU's own.
+if emulator.library_path() is not None:
+    import amended_darts_ext  # noqa: F401  their operators come first
+
+    emulator.load()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -38,11 +38,7 @@ class Launcher {
     if (shared_bytes > kWithoutAsking)
       check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
-    cudaLaunchConfig_t config{};
-    config.gridDim = grid;
-    config.blockDim = block;
-    config.dynamicSmemBytes = shared_bytes;
-    config.stream = device_.stream();
+    const cudaLaunchConfig_t config{grid, block, shared_bytes, device_.stream(), nullptr, 0};
     check_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...));
   }
 

@@ -18,10 +18,13 @@ enum cudaError_t {
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
+// The first two are CUDA's gridDim and blockDim, which are macros here.
 struct cudaLaunchConfig_t {
-  dim3 gridDim, blockDim;
-  size_t dynamicSmemBytes = 0;
+  dim3 grid, block;
+  size_t shared_bytes = 0;
   cudaStream_t stream = nullptr;
+  const void* attributes = nullptr;
+  unsigned attribute_count = 0;
 };
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
