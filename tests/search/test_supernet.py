@@ -9,8 +9,9 @@ from amended_darts.architecture import Architecture
 from amended_darts.errors import InputError
 from amended_darts.spaces import Space, find_space
 from amended_darts.supernet import SuperNet
+from amended_darts.supernet.preprocessing import Preprocess
 
-from .plain_darts import PlainDarts
+from .plain_darts import Cell, Halve, PlainDarts
 
 SIZES = {"classes": 5, "in_channels": 3, "cells": 4, "channels": 3}
 
@@ -124,6 +125,63 @@ def test_fused_is_reference(name, training):
     fused.train(training)
     agree(loss_and_gradients(fused, architecture, x, labels), loss_and_gradients(reference, architecture, x, labels))
     agree(*([value.double() for value in network.state_dict().values()] for network in (fused, reference)))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("implementation", ["fused", "reference"])
+@pytest.mark.parametrize("channels", [(6, 4), (5, 7), (24, 3)])
+@pytest.mark.parametrize("halve", [False, True])
+def test_preprocessing_is_the_plain_modules(halve, channels, implementation, dtype, layout):
+    """Outputs, gradients and running statistics, then evaluation with them."""
+    torch.manual_seed(0)
+    ours = Preprocess(*channels, halve, implementation=implementation).to(dtype)
+    plain = (Halve if halve else Cell.conv)(*channels).to(dtype)
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        other.data.copy_(one.data)
+    x = torch.randn(3, channels[0], 9, 6, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
+    for _ in range(2):
+        results = []
+        for module in (ours, plain):
+            y = module(x)
+            results.append([y.detach(), *torch.autograd.grad(y.sin().sum(), [x, *module.parameters()])])
+        agree(*results, tolerance=1e-9 if dtype == torch.float64 else 1e-5)
+        assert results[0][0].is_contiguous(memory_format=layout)
+        ours.eval()
+        plain.eval()
+    buffers = dict(plain.named_buffers())
+    for name in ("running_mean", "running_var"):
+        (other,) = (value for key, value in buffers.items() if key.endswith(name))
+        torch.testing.assert_close(ours.state_dict()[f"mixed.{name}"][0], other)
+
+
+@pytest.mark.parametrize("halve", [False, True])
+def test_preprocessing_keeps_its_input_alone(halve):
+    """Of what autograd saves, all but the input and the parameters is as small as a row of statistics."""
+    module = Preprocess(8, 6, halve)
+    x = torch.randn(4, 8, 10, 10, requires_grad=True)
+    own = {t.untyped_storage().data_ptr() for t in (x, *module.parameters())}
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        module(x)
+    assert any(t.untyped_storage().data_ptr() in own and t.shape == x.shape for t in saved)
+    assert all(t.untyped_storage().data_ptr() in own or t.numel() <= 6 for t in saved)
+
+
+def test_names_in_the_state_dict_are_fixed():
+    network = SuperNet(find_space("s2"), 5, cells=4, channels=3)
+    names = [name for name in network.state_dict() if "preprocess" in name and name.startswith("cells.2.")]
+    assert names == [
+        "cells.2.preprocess0.mixed.running_mean",
+        "cells.2.preprocess0.mixed.running_var",
+        "cells.2.preprocess0.mixed.params.skip_connect.0",
+        "cells.2.preprocess0.mixed.params.skip_connect.1",
+        "cells.2.preprocess1.mixed.running_mean",
+        "cells.2.preprocess1.mixed.running_var",
+        "cells.2.preprocess1.mixed.params.nor_conv_1x1.0",
+    ]
+    reference = SuperNet(find_space("s2"), 5, cells=4, channels=3, implementation="reference")
+    assert list(reference.state_dict()) == list(network.state_dict())
 
 
 @pytest.mark.parametrize("implementation", ["fused", "reference"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amended_darts.spaces import Candidates, Group, Space
 from amended_darts.supernet.edges import StateEdges
-from amended_darts.supernet.preprocessing import FactorizedReduce, ReLUConvNorm
+from amended_darts.supernet.preprocessing import Preprocess
 
 
 class MixedStates(nn.Module):
@@ -61,11 +61,9 @@ class DartsCell(MixedStates):
         **mixed: Any,
     ) -> None:
         super().__init__(space, group, channels, **mixed)
-        affine = mixed.get("affine", False)
         # The cell before last sees the image at twice the size if the last cell was a reduction.
-        first = FactorizedReduce if halved_before else ReLUConvNorm
-        self.preprocess0 = first(channels_before_last, channels, affine)
-        self.preprocess1 = ReLUConvNorm(channels_last, channels, affine)
+        self.preprocess0 = Preprocess(channels_before_last, channels, halved_before, **mixed)
+        self.preprocess1 = Preprocess(channels_last, channels, False, **mixed)
 
     def forward(self, before_last: Tensor, last: Tensor, weights: Tensor) -> Tensor:
         given = [self.preprocess0(before_last), self.preprocess1(last)]
