@@ -1,8 +1,9 @@
 """Found architectures: the rule that reads them off the softmax weights, and their JSON file.
 
 The file is data alone: ``{"space": "darts", "cells": [{"edges": [{"node": 2, "input": 0, "op": "sep_conv_3x3"}, ...],
-"reduction": false}, ...]}``, for NAS-Bench-201 also ``"string"`` in the benchmark's own notation. It is read with
-``json`` and checked key by key (``genotype_reader``); nothing in it is ever evaluated.
+"reduction": false}, ...]}``, for NAS-Bench-201 also ``"string"`` in the benchmark's own notation, and for a space of the
+user's own also ``"definition"``, that space. It is read with ``json`` and checked key by key (``genotype_reader``);
+nothing in it is ever evaluated.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from amended_darts.files import parse_json, read_json, write_text
-from amended_darts.spaces import INPUTS, Space
+from amended_darts.spaces import INPUTS, SPACES, Space, space_to_json
 
 Topology = Sequence[Collection[tuple[int, int]]]
 """For each group of cells the edges (node, input) that are there."""
@@ -52,10 +53,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Genotype:
-    """A found architecture. ``cells``: normal and reduction where cells share, else one per cell of the network."""
+    """A found architecture.
+
+    Attributes:
+        space: name of the space.
+        cells: normal and reduction where cells share, else one per cell of the network.
+        own_space: the space itself, where it is not one of the package's; None too where nobody knows it.
+    """
 
     space: str
     cells: tuple[Cell, ...]
+    own_space: Space | None = field(default=None, repr=False)
+
+    @property
+    def definition(self) -> Space | None:
+        """The space it was found in, if that is known."""
+        return self.own_space or SPACES.get(self.space)
 
     def operator_counts(self) -> dict[str, int]:
         """How many kept edges carry each operator, over all cells, most frequent first."""
@@ -74,7 +87,11 @@ class Genotype:
             reduction = json.dumps(cell.reduction)
             cells.append(f'    {{\n      "edges": [\n{edges}\n      ],\n      "reduction": {reduction}\n    }}')
         string = f'  "string": {json.dumps(cell_string(self.cells[0]))},\n' if self.has_string else ""
-        return f'{{\n  "space": {json.dumps(self.space)},\n{string}  "cells": [\n' + ",\n".join(cells) + "\n  ]\n}\n"
+        own = ""
+        if self.own_space is not None:
+            own = f'  "definition": {space_to_json(self.own_space).rstrip()},\n'.replace("\n", "\n  ").rstrip(" ")
+        head = f'{{\n  "space": {json.dumps(self.space)},\n{own}{string}  "cells": [\n'
+        return head + ",\n".join(cells) + "\n  ]\n}\n"
 
     @property
     def has_string(self) -> bool:
@@ -134,4 +151,4 @@ def derive(
             incoming.sort(key=lambda pair: -pair[0])  # stable: equal weights stay in the order of inputs
             kept += sorted((edge for _, edge in incoming[: counts[node]]), key=lambda edge: edge.input)
         found.append(Cell(tuple(kept), group.reduction, space.inputs))
-    return Genotype(space.name, tuple(found))
+    return Genotype(space.name, tuple(found), None if space.name in SPACES else space)

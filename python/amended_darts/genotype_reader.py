@@ -10,6 +10,7 @@ from amended_darts.genotype import Cell, Edge, Genotype
 from amended_darts.json_reader import JsonReader, show
 from amended_darts.nasbench201 import cell_string
 from amended_darts.spaces import INPUTS, OPERATORS, SPACES, Space
+from amended_darts.spaces.files import SpaceReader
 
 
 class GenotypeReader(JsonReader):
@@ -27,15 +28,21 @@ class GenotypeReader(JsonReader):
 
     def genotype(self, value: Any) -> Genotype:
         """Checks everything and builds the genotype."""
-        # "string" is NAS-Bench-201's own notation beside the cells; the cells are what counts.
-        found = self.keys(value, "$", ("space", "cells"), optional=("string",))
+        found = self.keys(value, "$", ("space", "cells"), optional=("definition", "string"))
         name = self.text(found["space"], "$.space", "the name of a search space")
         if self.space is not None and name != self.space.name:
             raise self.fail("$.space", json.dumps(self.space.name), show(name))
         space = self.space or SPACES.get(name)
+        own = None if name in SPACES else self.space
+        if "definition" in found:
+            own = SpaceReader(self.source, "$.definition", taken=tuple(SPACES)).space(found["definition"])
+            if own.name != name:
+                raise self.fail("$.definition.name", f"{json.dumps(name)}, as $.space says", show(own.name))
+            space = self.space or own
         self.inputs = space.inputs if space else 1 if "string" in found else INPUTS
         cells = self.items(found["cells"], "$.cells", "cells")
-        genotype = Genotype(name, tuple(self.cell(cell, f"$.cells[{index}]") for index, cell in enumerate(cells)))
+        read = tuple(self.cell(cell, f"$.cells[{index}]") for index, cell in enumerate(cells))
+        genotype = Genotype(name, read, own)
         if space is not None:
             self.check(genotype, space)
         if "string" in found:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype
-from amended_darts.spaces import OPERATORS, Space, find_space
+from amended_darts.spaces import OPERATORS, SPACES, Space, find_space
 
 MOST_NODES = 64  # far more than anyone searches, and few enough to answer at once
 
@@ -75,7 +75,8 @@ def from_string(text: str, space: Space | None = None) -> Genotype:
                 f"architecture string: node {edge.node}: expected one of {', '.join(space.choices(candidates))} from "
                 f"state {edge.input}, got '{edge.op}'"
             )
-    return Genotype(space.name, (Cell(tuple(edges), False, inputs=1),))
+    own = None if space.name in SPACES else space
+    return Genotype(space.name, (Cell(tuple(edges), False, inputs=1),), own)
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMEN
 from amended_darts.errors import InputError
 from amended_darts.hypergradient import Gradient, gradient
 from amended_darts.metrics import History, Means
-from amended_darts.spaces import find_space
-from amended_darts.supernet import SuperNet, check_cells
+from amended_darts.spaces import SPACES, check_cells, find_space, space_to_json
+from amended_darts.supernet import SuperNet
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -171,7 +172,11 @@ class SearchState:
         randomness.restore(state["random"])
 
     def _facts(self) -> dict[str, Any]:
-        return {
+        own = {}
+        if self.architecture.space.name not in SPACES:  # its file may have changed since
+            digest = hashlib.sha256(space_to_json(self.architecture.space).encode()).hexdigest()[:12]
+            own["as the fingerprint of the space's file"] = digest
+        return own | {
             "training images": len(self.data.train.labels),
             "held-out images": len(self.data.heldout.labels),
             "classes": len(self.data.classes),

@@ -12,7 +12,7 @@ from typing import Any
 
 from amended_darts.config import SearchConfig
 from amended_darts.estimators import ESTIMATORS
-from amended_darts.spaces import SPACES
+from amended_darts.spaces import SPACES, Space, find_space
 
 HELP = "show versions, the compiled library, search spaces, data sets and estimators"
 
@@ -20,11 +20,20 @@ EXTRA = ("jsonargparse", "tqdm", "sklearn", "matplotlib")
 
 
 def add_arguments(parser: Any) -> None:
-    """No options."""
+    """Which spaces to show."""
+    parser.add_argument(
+        "--space",
+        type=str | None,
+        default=None,
+        help="a search space or the JSON file of one, to show it alone (docs/spaces.md)",
+    )
 
 
 def run(options: Any) -> int:
     """Prints everything; what is missing is named, never an error."""
+    if options.space is not None:
+        print(_describe(find_space(options.space)))
+        return 0
     import amended_darts
 
     print(f"amended-darts {amended_darts.__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -38,13 +47,7 @@ def run(options: Any) -> int:
     print("\n".join("  " + line for line in told.strip().splitlines()))
     print("search spaces (architectures):")
     for space in SPACES.values():
-        groups = space.groups(space.cells)
-        kind = (
-            f"{space.cells} cells of their own"
-            if not space.shared
-            else {1: "one cell", 2: "two cell types"}[len(groups)]
-        )
-        print(f"  {space.name}: {_count(space.size())} ({space.nodes} nodes, {kind})")
+        print(_describe(space))
     print(f"data sets: {', '.join(_sources())}")
     default = SearchConfig().estimator
     print(f"estimators: {', '.join(ESTIMATORS)} (default {default})")
@@ -66,5 +69,11 @@ def _sources() -> list[str]:
     return list(SOURCES)
 
 
-def _count(size: int) -> str:
-    return f"{size:,} = {Decimal(size):.1e}"
+def _describe(space: Space) -> str:
+    """A line with the exact number of architectures; only its size where it has thousands of digits."""
+    groups = space.groups(space.cells)
+    kinds = {1: "one cell", 2: "two cell types"}
+    kind = kinds[len(groups)] if space.shared else f"{space.cells} cells of their own"
+    size = space.size()
+    exact = f"{size:,} = " if size.bit_length() < 10_000 else ""
+    return f"  {space.name}: {exact}{Decimal(size):.1e} ({space.nodes} nodes, {kind})"

@@ -3,6 +3,10 @@ in which users write their own (``files``)."""
 
 from amended_darts.spaces.catalogue import SPACES as SPACES
 from amended_darts.spaces.catalogue import find_space as find_space
+from amended_darts.spaces.depth import check_cells as check_cells
+from amended_darts.spaces.files import parse_space as parse_space
+from amended_darts.spaces.files import read_space as read_space
+from amended_darts.spaces.files import space_to_json as space_to_json
 from amended_darts.spaces.space import INPUTS as INPUTS
 from amended_darts.spaces.space import OPERATORS as OPERATORS
 from amended_darts.spaces.space import SKELETONS as SKELETONS

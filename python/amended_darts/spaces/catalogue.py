@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from amended_darts.errors import InputError
+from amended_darts.spaces.files import read_space
 from amended_darts.spaces.space import Candidates, Space, uniform
 
 _DARTS8 = (
@@ -78,4 +81,6 @@ def find_space(name: str) -> Space:
     """
     if name in SPACES:
         return SPACES[name]
+    if name.lower().endswith(".json"):
+        return read_space(Path(name), taken=tuple(SPACES))
     raise InputError(f"--space: expected one of {', '.join(SPACES)} or a .json file, got '{name}'")

@@ -101,9 +101,9 @@ class Space:
         if {node for node, _ in self.edges} != set(states):
             raise self._wrong(f"edges expect one at least into each node from {states[0]} to {states[-1]}", "none")
         kinds = {"normal": self.normal, "reduction": self.reduction}
-        if self.skeleton != "darts":
+        if not self.two_types:
             if self.reduction:
-                raise self._wrong(f"the skeleton {self.skeleton} expects no reduction cells", "candidates for them")
+                raise self._wrong("a space without reduction cells expects no candidates for them", "some")
             del kinds["reduction"]
         for kind, candidates in kinds.items():
             self._check_candidates(kind, candidates)
@@ -126,6 +126,11 @@ class Space:
                 )
 
     @property
+    def two_types(self) -> bool:
+        """Whether there are reduction cells, with an architecture of their own, beside the normal ones."""
+        return self.skeleton == "darts" and len(self.reductions) > 0
+
+    @property
     def inputs(self) -> int:
         """States that a cell is given."""
         return SKELETONS[self.skeleton]
@@ -146,11 +151,11 @@ class Space:
 
     def groups(self, cells: int) -> tuple[Group, ...]:
         """The architectures to be found, in the order of the genotype's cells."""
-        two_types = self.skeleton == "darts"
+        if self.shared and not self.two_types:
+            return (Group("cell", False, self.normal),)
         if self.shared:
-            normal = Group("normal" if two_types else "cell", False, self.normal)
-            return (normal, Group("reduction", True, self.reduction)) if two_types else (normal,)
-        reductions = self.reduction_cells(cells) if two_types else ()
+            return Group("normal", False, self.normal), Group("reduction", True, self.reduction)
+        reductions = self.reduction_cells(cells) if self.two_types else ()
         return tuple(
             Group(f"cell {index}", index in reductions, self.reduction if index in reductions else self.normal)
             for index in range(cells)
@@ -160,7 +165,7 @@ class Space:
         """Which group cell number ``cell`` belongs to."""
         if not self.shared:
             return cell
-        return int(self.skeleton == "darts" and cell in self.reduction_cells(cells))
+        return int(self.two_types and cell in self.reduction_cells(cells))
 
     def size(self, cells: int | None = None) -> int:
         """Exact number of architectures: which edges each node keeps times which operator each of them carries."""

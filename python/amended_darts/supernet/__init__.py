@@ -1,4 +1,3 @@
 """The super-network: every candidate of every edge at once, mixed with weights that the caller gives."""
 
 from amended_darts.supernet.network import SuperNet as SuperNet
-from amended_darts.supernet.network import check_cells as check_cells

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from amended_darts.errors import InputError
 from amended_darts.residual import ResidualReduction
-from amended_darts.spaces import Space
+from amended_darts.spaces import Space, check_cells
 from amended_darts.supernet.cells import DartsCell, NasBench201Cell
 
 
@@ -95,18 +95,3 @@ class SuperNet(nn.Module):
         if self.relu_last:
             last = F.relu(last)
         return self.classifier(last.mean(dim=(2, 3)))
-
-
-def check_cells(space: Space, cells: int) -> None:
-    """Refuses depths at which an architecture of the space, or a stage between reductions, would not occur."""
-    if cells < 1 or not _complete(space, cells):
-        low = next(n for n in range(1, 100) if _complete(space, n))
-        what = "type of cell" if space.skeleton == "darts" else "stage"
-        raise InputError(f"--cells: expected at least {low} for the space {space.name} (each {what} once), got {cells}")
-
-
-def _complete(space: Space, cells: int) -> bool:
-    if space.skeleton == "nasbench201":
-        reductions = space.reduction_cells(cells)
-        return len(reductions) == len(space.reductions) and 0 not in reductions
-    return len({space.group_of(index, cells) for index in range(cells)}) == len(space.groups(cells))
