@@ -10,6 +10,7 @@
 // has of CUDA. For that to hold, kernels and launchers
 //   - include <cuda_runtime.h> and launch by way of this header: no <<< >>>, no other call of CUDA's runtime;
 //   - take shared memory by the macros of shared_memory.h;
+//   - take structs as `const T __grid_constant__ name`, in this order of words;
 //   - have no __device__ or __constant__ variables and no atomics on floating-point numbers;
 //   - name every lane of the warp, or those that take part, in the mask of a warp operation, and let all threads of a
 //     block reach every __syncthreads().

@@ -78,7 +78,7 @@ __device__ inline void for_each_pair(const T* a, const T* b, T* out, int64_t cou
 
 // weights = origin + sign · step · direction; arrays: weights, origin, direction
 template <typename T>
-__global__ void __launch_bounds__(kThreads) perturb_kernel(const __grid_constant__ Table<T, 3> table,
+__global__ void __launch_bounds__(kThreads) perturb_kernel(const Table<T, 3> __grid_constant__ table,
                                                            const T* __restrict__ step,  // one number
                                                            T sign) {
   const Chunk chunk = find_chunk(table, blockIdx.x);
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kThreads) perturb_kernel(const __grid_constant
 // out = (plus - minus) / (2 · step); arrays: out, plus, minus
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    central_difference_kernel(const __grid_constant__ Table<T, 3> table, const T* __restrict__ step) {
+    central_difference_kernel(const Table<T, 3> __grid_constant__ table, const T* __restrict__ step) {
   const Chunk chunk = find_chunk(table, blockIdx.x);
   const T divisor = width(*step);
   for_each_pair(table.data[1][chunk.tensor] + chunk.begin, table.data[2][chunk.tensor] + chunk.begin,
@@ -114,7 +114,7 @@ __device__ inline double block_sum(double value) {
 // partial[block] = the sum of squares of its chunk, in float64. Each thread sums the same elements in the same order
 // whether they can be loaded four at a time or not: where a tensor lies in memory does not change its norm.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) squares_kernel(const __grid_constant__ Table<T, 1> table,
+__global__ void __launch_bounds__(kThreads) squares_kernel(const Table<T, 1> __grid_constant__ table,
                                                            double* __restrict__ partial) {  // [chunks]
   const Chunk chunk = find_chunk(table, blockIdx.x);
   const T* data = table.data[0][chunk.tensor] + chunk.begin;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "types.h"
@@ -41,6 +42,6 @@ cudaError_t run(const void* kernel, const cudaLaunchConfig_t& config, const std:
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const std::tuple<Parameters...> converted(std::forward<Arguments>(arguments)...);
+  const std::tuple<std::remove_cvref_t<Parameters>...> converted(std::forward<Arguments>(arguments)...);
   return cuda_on_cpu::run(reinterpret_cast<const void*>(kernel), *config, [&] { std::apply(kernel, converted); });
 }

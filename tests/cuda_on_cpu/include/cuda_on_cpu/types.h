@@ -10,7 +10,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 #define __launch_bounds__(...)
-#define __grid_constant__
+#define __grid_constant__ &  // const T __grid_constant__ name: no copy for each thread
 
 // clang-format off
 struct uint3 { unsigned x, y, z; };
