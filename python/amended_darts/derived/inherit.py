@@ -63,15 +63,18 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
                 raise InputError(f"supernet: expected {edge.op} among the candidates at {place}, it is not there")
             branch = call.mixed.branch(edge.op, position)
             weights, norms = _parts(operators[f"{edge.node}_{edge.input}"])
-            mean, var, gain, bias = branch.norms()
-            rows: list[tuple[Tensor | None, ...]] = [
-                (mean[row], var[row], None if gain is None else gain[row], None if bias is None else bias[row])
-                for row in range(len(mean))
-            ]
-            _copy(place, weights, norms, [weight for weight in branch.params if weight.numel()], rows)
+            _copy(place, weights, norms, [weight for weight in branch.params if weight.numel()], _rows(*branch.norms()))
 
 
 Norm = tuple[Tensor | None, ...]  # running mean, running variance, weight, bias
+
+
+def _rows(mean: Tensor, var: Tensor, gain: Tensor | None, bias: Tensor | None) -> list[Norm]:
+    """BN by BN what the operator library keeps in rows, [B, C]."""
+    return [
+        (mean[row], var[row], None if gain is None else gain[row], None if bias is None else bias[row])
+        for row in range(len(mean))
+    ]
 
 
 def _parts(module: nn.Module) -> tuple[list[Tensor], list[Norm]]:
@@ -83,6 +86,10 @@ def _parts(module: nn.Module) -> tuple[list[Tensor], list[Norm]]:
             norms.append((part.running_mean, part.running_var, part.weight, part.bias))
         elif isinstance(part, nn.Conv2d | nn.Linear):
             weights += [weight for weight in (part.weight, part.bias) if weight is not None and weight.numel()]
+        elif hasattr(part, "convolution_weights"):  # a MixedOp; its module is not needed where only networks run
+            owner: Any = part
+            weights += [weight for weight in owner.convolution_weights() if weight.numel()]
+            norms += _rows(owner.running_mean, owner.running_var, owner.bn_weight, owner.bn_bias)
     return weights, norms
 
 
