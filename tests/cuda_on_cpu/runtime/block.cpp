@@ -26,7 +26,7 @@ void Blocks::begin(const std::function<void()>& thread, dim3 grid, dim3 block, s
   threads_.resize(std::max<size_t>(threads_.size(), count_));
   waiting_lanes_.assign((count_ + 31) / 32, 0);
   shared_.reserve(64);  // not in a fiber, where TSan would see it
-  barriers_.assign(size_t{grid.x} * grid.y * grid.z * 33, 0);
+  barriers_.assign(size_t{grid.x} * grid.y * grid.z * kBarriers, 0);
   barrier_ = 0;
   remember_scheduler();
   release(&starts_);
@@ -99,7 +99,7 @@ void Blocks::run(uint3 block, std::mt19937_64& random) {
     release(&starts_);
   }
   free_shared();
-  barrier_ += 33;
+  barrier_ += kBarriers;
 }
 
 void Blocks::step(int t) {
@@ -134,7 +134,8 @@ void Blocks::sync_block(const char* file, int line) {
   Thread& thread = threads_[current_];
   thread.where = file;
   thread.line = line;
-  char* barrier = &barriers_[barrier_ + 32];
+  // Two addresses in turn: a thread that goes on late must not acquire what others do before the next barrier.
+  char* barrier = &barriers_[barrier_ + 32 + generation_ % 2];
   release(barrier);
   wait(State::at_barrier);
   acquire(barrier);
@@ -161,6 +162,7 @@ void Blocks::release_barrier(int live) {
     fail(*first, place.str());
   }
   for (int t = 0; t < count_; ++t) threads_[t].state = State::ready;
+  ++generation_;
 }
 
 void Blocks::fail(const Thread& thread, const std::string& what) const {

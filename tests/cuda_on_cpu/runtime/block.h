@@ -64,6 +64,7 @@ class Blocks {
     // of a warp operation
     int source = 0;
     size_t bytes = 0;
+    bool orders_memory = false;
     bool predicate = false;
     unsigned votes = 0;
     unsigned char in[16], out[16];
@@ -91,8 +92,10 @@ class Blocks {
   const std::function<void()>* body_ = nullptr;
   dim3 grid_, size_;
   size_t dynamic_shared_ = 0, static_shared_ = 0;
-  size_t barrier_ = 0;  // of the running block in barriers_
-  int count_ = 0;       // threads of a block
+  static constexpr size_t kBarriers = 34;  // of a block: one for each warp, two of its own
+  size_t barrier_ = 0;                     // of the running block in barriers_
+  unsigned generation_ = 0;                // barriers passed
+  int count_ = 0;                          // threads of a block
   int current_ = -1;
   std::string error_;                           // of the running thread
   char starts_ = 0, ends_ = 0, allocates_ = 0;  // addresses for TSan

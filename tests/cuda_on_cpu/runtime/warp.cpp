@@ -49,10 +49,9 @@ void Blocks::wait_in_warp(Thread& thread, unsigned mask, bool orders_memory, con
   thread.mask = mask;
   thread.where = what;
   waiting_lanes_[warp] |= 1u << thread.context->lane;
-  char* barrier = &barriers_[barrier_ + warp];
-  if (orders_memory) release(barrier);
+  thread.orders_memory = orders_memory;
+  if (orders_memory) release(&barriers_[barrier_ + warp]);
   wait(State::in_warp);
-  if (orders_memory) acquire(barrier);
 }
 
 void Blocks::complete_warp_operation(const Thread& last) {
@@ -77,6 +76,11 @@ void Blocks::complete_warp_operation(const Thread& last) {
     copy_unseen(thread.out, threads_[first + thread.source].in, thread.bytes);
     thread.votes = votes;
     thread.state = State::ready;
+    if (under_tsan() && thread.orders_memory) {  // at once: what others release later must not be acquired with it
+      __tsan_switch_to_fiber(thread.fiber.tsan, 1);
+      acquire(&barriers_[barrier_ + warp]);
+      __tsan_switch_to_fiber(scheduler_tsan(), 1);
+    }
   }
   waiting_lanes_[warp] &= ~mask;
 }
