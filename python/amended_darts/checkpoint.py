@@ -5,40 +5,48 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from amended_darts.config import FREE_ON_RESUME, SearchConfig
+from amended_darts.config import FREE_ON_RESUME
 from amended_darts.errors import InputError
 from amended_darts.estimators import OPTIONS
 from amended_darts.files import replacing
 from amended_darts.options import flag
 
-FORMAT = "amended-darts search"
 VERSION = 2
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+class Settings(Protocol):
+    """The configuration of a run."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], kind: str = "search") -> None:
     """Writes ``state`` (tensors and plain values) so that ``path`` holds either it or what was there before.
+
+    Args:
+        kind: the command whose checkpoint it is.
 
     Raises:
         RunError: the file could not be written.
     """
     # Serialised in memory first: the disk then sees plain writes, whose failures name the disk's reason.
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "version": VERSION, **state}, buffer)
+    torch.save({"format": _format(kind), "version": VERSION, **state}, buffer)
     with replacing(path) as file:
         file.write(buffer.getbuffer())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, kind: str = "search") -> dict[str, Any]:
     """Reads and verifies a checkpoint.
 
     Raises:
-        InputError: the file is truncated, damaged, not a search's checkpoint, or of another version.
+        InputError: the file is truncated, damaged, not a checkpoint of that ``kind``, or of another version.
     """
-    foreign = InputError(f"{path}: expected a checkpoint of amended-darts search, got another kind of file")
+    foreign = InputError(f"{path}: expected a checkpoint of {_format(kind)}, got another kind of file")
     try:
         with zipfile.ZipFile(path) as archive:  # a checkpoint is a zip archive: this verifies its checksums
             damaged = archive.testzip()
@@ -51,32 +59,45 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise foreign from None
     if damaged is not None:
         raise InputError(f"{path}: expected a whole checkpoint, its part {damaged} is damaged")
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != _format(kind):
         raise foreign
     if state.get("version") != VERSION:
         raise InputError(f"{path}: expected a checkpoint of version {VERSION}, got version {state.get('version')}")
     return state
 
 
-def check_same_search(path: Path, state: dict[str, Any], config: SearchConfig, facts: dict[str, Any]) -> None:
-    """Refuses to continue another search.
+def _format(kind: str) -> str:
+    return f"amended-darts {kind}"
+
+
+def check_same_run(
+    path: Path,
+    state: dict[str, Any],
+    config: Settings,
+    facts: dict[str, Any],
+    free: frozenset[str] = FREE_ON_RESUME,
+    run: str = "search",
+) -> None:
+    """Refuses to continue another run.
 
     Args:
         facts: what the data looks like (numbers of images and classes), compared with the checkpoint's.
+        free: settings that may differ.
+        run: what errors call it.
 
     Raises:
         InputError: names the file and every setting that differs.
     """
     saved, asked = state["config"], config.to_dict()
-    different = [name for name in asked if name not in FREE_ON_RESUME and saved.get(name, asked[name]) != asked[name]]
+    different = [name for name in asked if name not in free and saved.get(name, asked[name]) != asked[name]]
     if "estimator" in different:  # its own settings differ for that reason alone
         different = [name for name in different if name not in OPTIONS]
     if different:
         then = ", ".join(f"{flag(name)} {saved[name]}" for name in different)
         now = ", ".join(f"{flag(name)} {asked[name]}" for name in different)
         raise InputError(
-            f"{path}: this search was started with {then}, got {now} (its options: --config {path.parent}/config.json)"
+            f"{path}: this {run} was started with {then}, got {now} (its options: --config {path.parent}/config.json)"
         )
     for name, value in facts.items():
         if state["data"].get(name) != value:
-            raise InputError(f"{path}: this search was started with {state['data'].get(name)} {name}, got {value}")
+            raise InputError(f"{path}: this {run} was started with {state['data'].get(name)} {name}, got {value}")

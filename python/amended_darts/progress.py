@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from amended_darts.callbacks import Callback
 from amended_darts.extras import require
-from amended_darts.search_state import SearchState
+
+if TYPE_CHECKING:
+    from amended_darts.search_state import SearchState
 
 
 class Progress(Callback):

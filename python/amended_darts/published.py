@@ -14,6 +14,7 @@ from typing import Any
 
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype
+from amended_darts.nasbench201 import from_string
 from amended_darts.spaces import INPUTS, OPERATORS, SPACES
 
 LONGEST = 20_000  # characters of a text that is looked at
@@ -59,7 +60,7 @@ def find_genotype(source: str) -> Genotype:
 
     Args:
         source: a name of ``PUBLISHED`` in any case; a genotype.json; a text file with the published form; a folder
-            with a genotype.json in it; or the published form itself.
+            with a genotype.json in it; the published form itself; or a string of NAS-Bench-201.
 
     Raises:
         InputError: none of these, or one that is malformed.
@@ -68,6 +69,8 @@ def find_genotype(source: str) -> Genotype:
         return parse_published(PUBLISHED[source.upper()], source)
     if source.lstrip().startswith("Genotype("):
         return parse_published(source)
+    if source.lstrip().startswith("|"):
+        return from_string(source)
     path = Path(source)
     if path.is_dir():
         path /= "genotype.json"
@@ -186,8 +189,12 @@ def _space(cells: list[Cell]) -> str:
     for space in SPACES.values():
         if not space.shared or space.kept != KEPT or any(cell.nodes != space.nodes for cell in cells):
             continue
-        kinds = zip(cells, (space.normal, space.reduction), strict=True)
-        if all(edge.op in dict(zip(space.edges, kind, strict=True))[edge.node, edge.input]
-               for cell, kind in kinds for edge in cell.edges):  # fmt: skip
+        kinds = space.normal, space.reduction
+        allowed = [dict(zip(space.edges, map(space.choices, kind), strict=True)) for kind in kinds]
+        if all(
+            edge.op in names.get((edge.node, edge.input), ())
+            for cell, names in zip(cells, allowed, strict=True)
+            for edge in cell.edges
+        ):
             return space.name
     return "published"

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from amended_darts import randomness
 from amended_darts.architecture import Architecture
-from amended_darts.checkpoint import check_same_search, load_checkpoint, save_checkpoint
+from amended_darts.checkpoint import check_same_run, load_checkpoint, save_checkpoint
 from amended_darts.config import SearchConfig
 from amended_darts.data import DataSet, Stream, seeded_halves
 from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.devices import find_device
 from amended_darts.errors import InputError
 from amended_darts.hypergradient import Gradient, gradient
 from amended_darts.metrics import History, Means
@@ -154,7 +155,7 @@ class SearchState:
         """
         state = load_checkpoint(self.checkpoint)
         try:
-            check_same_search(self.checkpoint, state, self.config, self._facts())
+            check_same_run(self.checkpoint, state, self.config, self._facts())
             self._restore(state)
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise InputError(f"{self.checkpoint}: expected a complete checkpoint, it does not fit ({error})") from None
@@ -182,23 +183,3 @@ class SearchState:
             "classes": len(self.data.classes),
             "image channels": len(self.data.mean),
         }
-
-
-def find_device(name: str) -> torch.device:
-    """The device that --device names.
-
-    Raises:
-        InputError: not a device, or one that is not here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"--device: expected auto, cpu, cuda or cuda:N, got '{name}'")
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise InputError(f"--device: expected one of the GPUs that PyTorch sees ({count}), got '{name}'")
-    return device

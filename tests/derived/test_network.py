@@ -82,12 +82,12 @@ def shake(module):
 
 
 @pytest.mark.parametrize("form", ["re-training", "search"])
-@pytest.mark.parametrize("space", ["darts", "darts8", "s2"])
+@pytest.mark.parametrize("space", ["darts", "darts8", "s2", "darts-large", "robust-s1", "robust-s3", "nasbench201"])
 @pytest.mark.parametrize("training", [True, False])
 def test_super_network_with_one_hot_weights_is_the_derived_network(space, form, training):
     """The same weights, the same function: in training and in evaluation, also the running statistics."""
     space, cells = find_space(space), 4
-    settings = {"affine": form == "re-training", "pool_norm": form == "search"}
+    settings = {"affine": form == "re-training", "pool_norm": form == "search" and space.pool_norm}
     genotype = random_genotype(space, cells)
     supernet = SuperNet(space, 5, cells=cells, channels=3, implementation="reference", **settings).double()
     shake(supernet)
@@ -158,7 +158,7 @@ def test_drop_path_leaves_identities_and_evaluation_alone():
         "reduce=[('skip_connect', 0), ('skip_connect', 1)], reduce_concat=[2])"
     )
     network = DerivedNetwork(genotype, 5, cells=3, channels=4)
-    assert [cell.reduction for cell in network.plan] == [False, True, True]
+    assert [cell.reduction for cell in network.plan.cells] == [False, True, True]
     x = torch.randn(4, 3, 8, 8)
     network.eval()
     before = network(x)
@@ -172,7 +172,7 @@ def test_drop_path_leaves_identities_and_evaluation_alone():
 @pytest.mark.parametrize(
     ("told", "settings"),
     [
-        ("form: expected one of cifar, imagenet, got 'mnist'", {"form": "mnist"}),
+        ("form: expected cifar or imagenet for the space darts, got 'mnist'", {"form": "mnist"}),
         ("classes: expected at least 1, got 0", {"classes": 0}),
         ("channels: expected at least 1, got -3", {"channels": -3}),
         ("--cells: expected enough cells", {"cells": 0}),

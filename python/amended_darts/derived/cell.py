@@ -1,4 +1,4 @@
-"""One cell of a derived network: the kept edges of its genotype, one operator each."""
+"""The cells of a derived network: the kept edges of its genotype, one operator each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,51 @@ from torch import Tensor, nn
 
 from amended_darts import genotype
 from amended_darts.derived.operators import FactorizedReduce, ReLUConvNorm, drop_path, make_operator
-from amended_darts.spaces import INPUTS
 
 
-class Cell(nn.Module):
+class States(nn.Module):
+    """The graph of a cell; the operator from state ``input`` to state ``node`` is ``edges.<node>_<input>``.
+
+    Args:
+        found: the cell of the genotype.
+        channels: of every state.
+        affine, pool_norm: of the operators (``make_operator``).
+    """
+
+    def __init__(self, found: genotype.Cell, channels: int, affine: bool, pool_norm: bool) -> None:
+        super().__init__()
+        self.found = found
+        self.edges = nn.ModuleDict(
+            {
+                f"{edge.node}_{edge.input}": make_operator(
+                    edge.op, channels, 2 if found.reduction and edge.input < found.inputs else 1, affine, pool_norm
+                )
+                for edge in found.edges
+            }
+        )
+
+    def compute(self, given: list[Tensor], drop: float) -> list[Tensor]:
+        """All states from those that the cell is given.
+
+        ``drop``: drop-path probability of every operator but the identity; applied in training alone.
+        """
+        states = list(given)
+        for node in range(self.found.inputs, self.found.inputs + self.found.nodes):
+            outputs = []
+            for edge in self.found.edges:
+                if edge.node != node:
+                    continue
+                operator = self.edges[f"{edge.node}_{edge.input}"]
+                output = operator(states[edge.input])
+                if self.training and not isinstance(operator, nn.Identity):
+                    output = drop_path(output, drop)
+                outputs.append(output)
+            states.append(sum(outputs[1:], outputs[0]))
+        return states
+
+
+class DartsCell(States):
     """Reads the two cells before it and concatenates its computed states.
-
-    Modules are ``preprocess0``, ``preprocess1`` and, for the edge from state ``input`` to state ``node``,
-    ``edges.<node>_<input>``.
 
     Args:
         found: the cell of the genotype.
@@ -34,33 +71,18 @@ class Cell(nn.Module):
         affine: bool,
         pool_norm: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(found, channels, affine, pool_norm)
         first = FactorizedReduce if halved_before else ReLUConvNorm
         self.preprocess0 = first(channels_before_last, channels, affine)
         self.preprocess1 = ReLUConvNorm(channels_last, channels, affine)
-        self.nodes = found.nodes
-        self.wiring = [(edge.node, edge.input) for edge in found.edges]
-        self.edges = nn.ModuleDict(
-            {
-                f"{edge.node}_{edge.input}": make_operator(
-                    edge.op, channels, 2 if found.reduction and edge.input < INPUTS else 1, affine, pool_norm
-                )
-                for edge in found.edges
-            }
-        )
 
     def forward(self, before_last: Tensor, last: Tensor, drop: float = 0.0) -> Tensor:
-        """``drop``: drop-path probability of every operator but the identity; applied in training alone."""
-        states: list[Tensor] = [self.preprocess0(before_last), self.preprocess1(last)]
-        for node in range(INPUTS, INPUTS + self.nodes):
-            outputs = []
-            for target, source in self.wiring:
-                if target != node:
-                    continue
-                operator = self.edges[f"{target}_{source}"]
-                output = operator(states[source])
-                if self.training and not isinstance(operator, nn.Identity):
-                    output = drop_path(output, drop)
-                outputs.append(output)
-            states.append(sum(outputs[1:], outputs[0]))
-        return torch.cat(states[INPUTS:], dim=1)
+        states = self.compute([self.preprocess0(before_last), self.preprocess1(last)], drop)
+        return torch.cat(states[self.found.inputs :], dim=1)
+
+
+class NasBench201Cell(States):
+    """Reads the cell before it as it is; its output is the last state (arXiv 2001.00326, section 2.2)."""
+
+    def forward(self, before_last: Tensor, last: Tensor, drop: float = 0.0) -> Tensor:
+        return self.compute([last], drop)[-1]

@@ -45,10 +45,16 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
         raise InputError(f"supernet: expected {len(network.cells)} cells as in network, got {len(source.cells)}")
     _copy("stem", *_parts(network.stem), *_parts(source.stem))
     _copy("classifier", *_parts(network.classifier), *_parts(source.classifier))
+    for name, block in network.between.items():
+        _copy(f"between[{name}]", *_parts(block), *_parts(source.between[name]))
+    if network.norm is not None:
+        _copy("norm", *_parts(network.norm), *_parts(source.norm))
     for index, (cell, other) in enumerate(zip(network.cells, source.cells, strict=True)):
         for name in ("preprocess0", "preprocess1"):
-            target = cell.get_submodule(name)
-            _copy(f"cells[{index}].{name}", *_parts(target), *_parts(other.get_submodule(name)))
+            target = getattr(cell, name, None)
+            if target is not None:
+                mixed = other.get_submodule(name).mixed
+                _copy(f"cells[{index}].{name}", *_parts(target), *_branch(mixed.branch(mixed.candidates[0])))
         calls = {
             (node, state): (call, position)
             for state, group in enumerate(other.states)
@@ -56,25 +62,18 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
             for position, node in enumerate(call.nodes)
         }
         operators: Any = cell.get_submodule("edges")
-        for edge in network.plan[index].edges:
+        for edge in network.plan.cells[index].edges:
             place = f"cells[{index}].edges.{edge.node}_{edge.input}"
             call, position = calls.get((edge.node, edge.input), (None, 0))
             if call is None or edge.op not in call.candidates:
                 raise InputError(f"supernet: expected {edge.op} among the candidates at {place}, it is not there")
-            branch = call.mixed.branch(edge.op, position)
             weights, norms = _parts(operators[f"{edge.node}_{edge.input}"])
-            _copy(place, weights, norms, [weight for weight in branch.params if weight.numel()], _rows(*branch.norms()))
+            if not weights and not norms:
+                continue
+            _copy(place, weights, norms, *_branch(call.mixed.branch(edge.op, position)))
 
 
 Norm = tuple[Tensor | None, ...]  # running mean, running variance, weight, bias
-
-
-def _rows(mean: Tensor, var: Tensor, gain: Tensor | None, bias: Tensor | None) -> list[Norm]:
-    """BN by BN what the operator library keeps in rows, [B, C]."""
-    return [
-        (mean[row], var[row], None if gain is None else gain[row], None if bias is None else bias[row])
-        for row in range(len(mean))
-    ]
 
 
 def _parts(module: nn.Module) -> tuple[list[Tensor], list[Norm]]:
@@ -86,11 +85,17 @@ def _parts(module: nn.Module) -> tuple[list[Tensor], list[Norm]]:
             norms.append((part.running_mean, part.running_var, part.weight, part.bias))
         elif isinstance(part, nn.Conv2d | nn.Linear):
             weights += [weight for weight in (part.weight, part.bias) if weight is not None and weight.numel()]
-        elif hasattr(part, "convolution_weights"):  # a MixedOp; its module is not needed where only networks run
-            owner: Any = part
-            weights += [weight for weight in owner.convolution_weights() if weight.numel()]
-            norms += _rows(owner.running_mean, owner.running_var, owner.bn_weight, owner.bn_bias)
     return weights, norms
+
+
+def _branch(branch: Any) -> tuple[list[Tensor], list[Norm]]:
+    """The same of a candidate of a mixed operation, as its ``branch`` gives it."""
+    mean, var, gain, bias = branch.norms()
+    rows: list[Norm] = [
+        (mean[row], var[row], None if gain is None else gain[row], None if bias is None else bias[row])
+        for row in range(len(mean))
+    ]
+    return [weight for weight in branch.params if weight.numel()], rows
 
 
 def _copy(place: str, weights: list[Tensor], norms: list[Norm], given: list[Tensor], given_norms: list[Norm]) -> None:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from amended_darts.noise import Noise
+
 
 class FactorizedReduce(nn.Module):
     """ReLU, two 1x1 convolutions of stride 2 on the even and the odd pixels, concatenated, BN; odd sizes round up."""
@@ -84,6 +86,8 @@ def make_operator(name: str, channels: int, stride: int, affine: bool = True, po
     size = int(kernel[0]) if kernel[:1].isdigit() else 0
     if name == "none":
         return Zero(stride)
+    if name == "noise":
+        return Noise(stride)
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
     if kind in ("max_pool", "avg_pool"):

@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Genotype
-from amended_darts.spaces import SPACES
+
+THIRDS = ((1, 3), (2, 3))
 
 
-def lay_out(genotype: Genotype, cells: int | None, default: int) -> list[Cell]:
-    """The genotype's cells from the first to the last of a network.
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a network from the first to the last.
 
-    A genotype of two cells, one of them a reduction, is repeated: its reduction stands at one and at two thirds of the
-    depth (where the space says so). One with a cell of its own for each place fixes the depth.
+    Attributes:
+        cells: as the genotype has them.
+        halved: indices of the cells at which the image is halved: reduction cells, or those after a residual block.
+    """
 
-    Args:
-        cells: depth; None for ``default``, or for the genotype's own.
+    cells: tuple[Cell, ...]
+    halved: tuple[int, ...]
+
+
+def repeats(genotype: Genotype) -> bool:
+    """Whether the cells of the genotype are shared by a network of any depth, or are one for each place."""
+    space = genotype.definition
+    if space is not None:
+        return space.shared
+    if len(genotype.cells) == 1:
+        return genotype.cells[0].inputs == 1
+    return [cell.reduction for cell in genotype.cells] == [False, True]
+
+
+def lay_out(genotype: Genotype, depth: int) -> Plan:
+    """The genotype's cells in a network of ``depth`` cells.
+
+    A normal and a reduction cell are repeated, with reductions at one and two thirds of the depth (where the space says
+    so), a cell of NAS-Bench-201 with residual blocks there. A genotype with a cell for each place fixes the depth.
 
     Raises:
-        InputError: a depth that the genotype does not have, or one at which one of its cells would occur nowhere.
+        InputError: a depth that the genotype does not have, or one at which a part of it would not occur.
     """
-    space = SPACES.get(genotype.space)
-    shared = space.shared if space else [cell.reduction for cell in genotype.cells] == [False, True]
-    if not shared:
+    space = genotype.definition
+    fractions = space.reductions if space else THIRDS
+    halved = tuple(sorted({depth * part // whole for part, whole in fractions}))
+    residual = genotype.cells[0].inputs == 1
+    if residual and (depth < 1 or 0 in halved):
+        raise InputError(f"--cells: expected enough cells for one in each stage, got {depth}")
+    if not repeats(genotype):
         own = len(genotype.cells)
-        if cells not in (None, own):
-            raise InputError(f"--cells: expected {own}, the cells of the genotype, got {cells}")
-        return list(genotype.cells)
-    depth = default if cells is None else cells
-    fractions = space.reductions if space else ((1, 3), (2, 3))
-    reductions = {depth * part // whole for part, whole in fractions}
-    if depth < 1 or not set(range(depth)) - reductions:
+        if depth != own:
+            raise InputError(f"--cells: expected {own}, the cells of the genotype, got {depth}")
+        if not residual:
+            halved = tuple(index for index, cell in enumerate(genotype.cells) if cell.reduction)
+        return Plan(genotype.cells, halved)
+    if depth < 1 or not set(range(depth)) - set(halved):
         raise InputError(f"--cells: expected enough cells for normal and reduction ones, got {depth}")
-    normal, reduction = genotype.cells
-    return [reduction if index in reductions else normal for index in range(depth)]
+    normal, reduction = genotype.cells[0], genotype.cells[-1]
+    return Plan(tuple(reduction if index in halved else normal for index in range(depth)), halved)
