@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from amended_darts.genotype import Genotype, derive
+from amended_darts.genotype import Genotype, Topology, derive
 from amended_darts.spaces import Space
 
 
@@ -27,6 +27,7 @@ class Architecture(nn.Module):
         super().__init__()
         self.space = space
         self.cells = cells or space.cells
+        self.topology: Topology | None = None
         self.alphas = nn.ParameterList()
         for index, group in enumerate(space.groups(self.cells)):
             counts = torch.tensor([len(names) for names in group.candidates])
@@ -46,13 +47,23 @@ class Architecture(nn.Module):
             for index, alpha in enumerate(self.alphas if alphas is None else alphas)
         ]
 
+    def keep_edges(self, topology: Topology) -> None:
+        """From now on only those edges count: one set of (node, input) per group of cells."""
+        self.topology = topology
+
+    def rows(self, group: int) -> list[int]:
+        """The rows of a group's α whose edges count."""
+        if self.topology is None:
+            return list(range(len(self.space.edges)))
+        return [row for row, edge in enumerate(self.space.edges) if edge in self.topology[group]]
+
     @torch.no_grad()
     def entropy(self) -> float:
         """Mean over all edges of the entropy of their softmax weights, in nats (ln K when undecided)."""
-        rows = torch.cat([torch.special.entr(weights).sum(-1) for weights in self.weights()])
-        return float(rows.mean())
+        entropies = (torch.special.entr(weights).sum(-1) for weights in self.weights())
+        return float(torch.cat([rows[self.rows(group)] for group, rows in enumerate(entropies)]).mean())
 
     @torch.no_grad()
     def genotype(self, alphas: Iterable[Tensor] | None = None) -> Genotype:
         """The architecture that the softmax rule reads off the current α, or off ``alphas``."""
-        return derive(self.space, self.cells, [weights.tolist() for weights in self.weights(alphas)])
+        return derive(self.space, self.cells, [weights.tolist() for weights in self.weights(alphas)], self.topology)

@@ -1,7 +1,7 @@
 """Found architectures: the rule that reads them off the softmax weights, and their JSON file.
 
 The file is data alone: ``{"space": "darts", "cells": [{"edges": [{"node": 2, "input": 0, "op": "sep_conv_3x3"}, ...],
-"reduction": false}, ...]}``, for NAS-Bench-201 also ``"string"`` in the benchmark's own notation, and for a space of the
+"reduction": false}, ...]}``; for NAS-Bench-201 also ``"string"`` in the benchmark's own notation, for a space of the
 user's own also ``"definition"``, that space. It is read with ``json`` and checked key by key (``genotype_reader``);
 nothing in it is ever evaluated.
 """

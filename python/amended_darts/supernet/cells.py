@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from amended_darts.spaces import Candidates, Group, Space
-from amended_darts.supernet.edges import StateEdges
+from amended_darts.supernet.edges import Sliced, StateEdges
 from amended_darts.supernet.preprocessing import Preprocess
 
 
@@ -32,8 +33,8 @@ class MixedStates(nn.Module):
                 )
             )
 
-    def compute(self, given: list[Tensor], weights: Tensor) -> list[Tensor]:
-        """The computed states, in order, from those that the cell is given."""
+    def compute(self, given: list[Tensor], weights: Tensor, drop: Tensor | None) -> list[Tensor]:
+        """The computed states, in order, from those that the cell is given; ``drop`` as for ``StateEdges``."""
         states = list(given)
         sums: dict[int, Tensor] = {}
         for state, calls in enumerate(self.states):
@@ -42,9 +43,22 @@ class MixedStates(nn.Module):
             assert isinstance(calls, nn.ModuleList)
             for call in calls:
                 assert isinstance(call, StateEdges)
-                for node, output in zip(call.nodes, call(states[state], weights), strict=True):
+                for node, output in zip(call.nodes, call(states[state], weights, drop), strict=True):
                     sums[node] = sums[node] + output if node in sums else output
         return [sums[node] for node in sorted(sums)]
+
+    def keep_edges(self, kept: Collection[tuple[int, int]]) -> Sliced:
+        """Drops all edges (node, input) but those, of which every node needs one."""
+        sliced: Sliced = {}
+        for state, calls in enumerate(self.states):
+            left = nn.ModuleList()
+            for call in calls:  # type: ignore[attr-defined]
+                positions = [position for position, node in enumerate(call.nodes) if (node, state) in kept]
+                if positions:
+                    sliced.update(call.keep(positions))
+                    left.append(call)
+            self.states[state] = left
+        return sliced
 
 
 class DartsCell(MixedStates):
@@ -65,13 +79,13 @@ class DartsCell(MixedStates):
         self.preprocess0 = Preprocess(channels_before_last, channels, halved_before, **mixed)
         self.preprocess1 = Preprocess(channels_last, channels, False, **mixed)
 
-    def forward(self, before_last: Tensor, last: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, before_last: Tensor, last: Tensor, weights: Tensor, drop: Tensor | None = None) -> Tensor:
         given = [self.preprocess0(before_last), self.preprocess1(last)]
-        return torch.cat(self.compute(given, weights), dim=1)
+        return torch.cat(self.compute(given, weights, drop), dim=1)
 
 
 class NasBench201Cell(MixedStates):
     """Reads the cell before it as it is; its output is the last computed state (arXiv 2001.00326, section 2.2)."""
 
-    def forward(self, before_last: Tensor, last: Tensor, weights: Tensor) -> Tensor:
-        return self.compute([last], weights)[-1]
+    def forward(self, before_last: Tensor, last: Tensor, weights: Tensor, drop: Tensor | None = None) -> Tensor:
+        return self.compute([last], weights, drop)[-1]
