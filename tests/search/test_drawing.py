@@ -11,6 +11,7 @@ from amended_darts.drawing import draw_alphas, draw_cells
 from amended_darts.drawing.layout import arrange
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Edge, Genotype, derive
+from amended_darts.nasbench201 import from_string
 from amended_darts.spaces import find_space
 from hypothesis import given, settings
 
@@ -75,6 +76,20 @@ def test_twenty_cells(tmp_path):
     genotype = derive(find_space("s2"), 20, [[[0.4, 0.6]] * 14] * 20)
     draw_cells(genotype, tmp_path / "cells.png")
     assert (tmp_path / "cells.png").read_bytes().startswith(b"\x89PNG")
+    draw_cells(genotype, tmp_path / "cells.svg")
+    root = ElementTree.parse(tmp_path / "cells.svg").getroot()
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("sep_conv_3x3") == 160
+    assert texts.count("c[k-2]") == 20
+    assert "c[k]" not in texts  # said once, below
+    assert texts.count("s2: the output of a cell concatenates its nodes 0, 1, ...") == 1
+    assert float(root.get("width").removesuffix("pt")) <= 17 * 72
+
+
+def test_states_of_nasbench201_have_the_numbers_of_its_notation():
+    layout = arrange(from_string("|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|").cells[0])
+    assert [point.text for point in layout.points if point.kind == "state"] == ["0", "1", "2", "3", "c[k]"]
+    assert sum(route.op is None for route in layout.routes) == 1
 
 
 def test_unknown_format(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from amended_darts.drawing.layout import state_name
 from amended_darts.extras import require
 from amended_darts.files import replacing
 from amended_darts.spaces import Group, Space
@@ -63,10 +64,10 @@ def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: 
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(
         range(len(space.edges)),
-        [f"{_state(space, source)} → {_state(space, node)}" for node, source in space.edges],
+        [f"{state_name(source, space.inputs)} → {state_name(node, space.inputs)}" for node, source in space.edges],
         fontsize=8,
     )
-    axes.set_title(group.name, fontsize=10)
+    axes.set_title(group.name + " (reduction)" * (group.reduction and not space.shared), fontsize=10)
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             if not math.isnan(value):
@@ -81,7 +82,3 @@ def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: 
                     color="black" if bright else "white",
                 )
     return image
-
-
-def _state(space: Space, number: int) -> str:
-    return f"c[k-{space.inputs - number}]" if number < space.inputs else str(number - space.inputs)

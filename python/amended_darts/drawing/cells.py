@@ -15,9 +15,10 @@ from amended_darts.files import replacing
 from amended_darts.genotype import Genotype
 
 UNIT = 0.34  # inches: height of a box
-STEP = 1.12  # inches between columns
+STEP = 1.12, 0.95  # inches between columns: of one or two cells, of many
 HALF = 0.3, 0.4  # inches: half the width of a box (even columns) and of a label (odd columns)
 MARGIN = 0.45  # inches
+PAGE = 17.0  # inches: widest picture of many cells
 FORMATS = (".svg", ".png", ".pdf")
 
 COLOURS = {
@@ -44,14 +45,17 @@ def draw_cells(genotype: Genotype, path: Path) -> None:
     matplotlib = require("matplotlib", "drawing the cells")
     from matplotlib.figure import Figure
 
-    layouts = [arrange(cell) for cell in genotype.cells]
+    many = len(genotype.cells) > 2
+    # That all nodes join in the output need not be drawn twenty times.
+    layouts = [arrange(cell, output=not many) for cell in genotype.cells]
     titles = [_title(genotype, index) for index in range(len(layouts))]
-    sizes = [_size(layout) for layout in layouts]
-    across = 1 if len(layouts) <= 2 else math.ceil(math.sqrt(len(layouts) / 2))
+    step = STEP[many]
+    sizes = [_size(layout, step) for layout in layouts]
+    across = _across(sizes) if many else 1
     down = math.ceil(len(layouts) / across)
     widths = [max(size[0] for size in sizes[column::across]) for column in range(across)]
     heights = [max(size[1] for size in sizes[row * across : (row + 1) * across]) for row in range(down)]
-    width, height = sum(widths), sum(heights)
+    width, height = sum(widths), sum(heights) + (MARGIN if many else 0)
     figure = Figure(figsize=(width, height))
     for index, (layout, title) in enumerate(zip(layouts, titles, strict=True)):
         row, column = divmod(index, across)
@@ -65,7 +69,11 @@ def draw_cells(genotype: Genotype, path: Path) -> None:
         )
         axes.set_axis_off()
         axes.text(MARGIN / 2, cell_height - 0.2, title, fontsize=10, fontweight="bold", va="center")
-        _draw(axes, layout, cell_height)
+        _draw(axes, layout, cell_height, step)
+    if many:
+        what = "is its last node" if genotype.cells[0].inputs == 1 else "concatenates its nodes 0, 1, ..."
+        text = f"{genotype.space}: the output of a cell {what}"
+        figure.text(MARGIN / 2 / width, 0.2 / height, text, fontsize=9, va="center")
     buffer = io.BytesIO()
     # Text stays text in SVG (searchable, small); a fixed salt and no date make equal cells equal files.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "amended-darts"}):
@@ -73,6 +81,14 @@ def draw_cells(genotype: Genotype, path: Path) -> None:
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150, metadata=undated)
     with replacing(path) as file:
         file.write(buffer.getvalue())
+
+
+def _across(sizes: list[tuple[float, float]]) -> int:
+    """As many columns as fit into the width of a page."""
+    for across in range(len(sizes), 1, -1):
+        if sum(max(size[0] for size in sizes[column::across]) for column in range(across)) <= PAGE:
+            return across
+    return 1
 
 
 def _title(genotype: Genotype, index: int) -> str:
@@ -84,19 +100,19 @@ def _title(genotype: Genotype, index: int) -> str:
     return f"cell {index} ({kind.removesuffix(' cell')})"
 
 
-def _size(layout: Layout) -> tuple[float, float]:
+def _size(layout: Layout, step: float) -> tuple[float, float]:
     """Inches."""
     tops = [point.y + point.height / 2 for point in layout.points]
     bottoms = [point.y - point.height / 2 for point in layout.points]
-    return (layout.columns - 1) * STEP + 2 * MARGIN, (max(tops) - min(bottoms)) * UNIT + MARGIN + 0.4
+    return (layout.columns - 1) * step + 2 * MARGIN, (max(tops) - min(bottoms)) * UNIT + MARGIN + 0.4
 
 
-def _draw(axes: Any, layout: Layout, height: float) -> None:
+def _draw(axes: Any, layout: Layout, height: float, step: float) -> None:
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
     from matplotlib.path import Path as Curve
 
     top = max(point.y + point.height / 2 for point in layout.points)
-    places = [(MARGIN + point.column * STEP, height - 0.4 - (top - point.y) * UNIT) for point in layout.points]
+    places = [(MARGIN + point.column * step, height - 0.4 - (top - point.y) * UNIT) for point in layout.points]
     half = HALF[0]
     for route in layout.routes:
         vertices: list[tuple[float, float]] = []
@@ -124,7 +140,7 @@ def _draw(axes: Any, layout: Layout, height: float) -> None:
         )
     for point, (x, y) in zip(layout.points, places, strict=True):
         if point.kind == "state":
-            given = point.text.startswith("c")
+            given = point.column == 0 or point.text.startswith("c")
             axes.add_patch(
                 FancyBboxPatch(
                     (x - half + 0.04, y - 0.09),

@@ -68,23 +68,29 @@ class Layout:
         return pieces
 
 
-def arrange(cell: Cell) -> Layout:
-    """The layout of one cell; the same for the same cell, always."""
+def state_name(number: int, inputs: int) -> str:
+    """What a state is called in pictures: c[k-2], c[k-1] are the cells before, nodes are counted from 0. Where a cell
+    has one input states have the numbers of NAS-Bench-201's notation."""
+    if inputs == 1:
+        return str(number)
+    return f"c[k-{inputs - number}]" if number < inputs else str(number - inputs)
+
+
+def arrange(cell: Cell, output: bool = True) -> Layout:
+    """The layout of one cell; the same for the same cell, always. ``output``: with the cell's output, c[k]."""
     layout = Layout()
     depth = _depths(cell)
-    state_names = {state: f"c[k-{cell.inputs - state}]" for state in range(cell.inputs)}
-    state_names |= {node: str(node - cell.inputs) for node in depth if node >= cell.inputs}
     states = {}
     for state in sorted(depth):
         states[state] = len(layout.points)
-        layout.points.append(Point(2 * depth[state], "state", state_names[state], 1.0))
-    last = 2 * (max(depth.values()) + 1)
-    output = len(layout.points)
-    layout.points.append(Point(last, "state", "c[k]", 1.0))
+        layout.points.append(Point(2 * depth[state], "state", state_name(state, cell.inputs), 1.0))
     for edge in cell.edges:
         _route(layout, states[edge.input], states[edge.node], edge.op)
-    for node in cell.outputs:
-        _route(layout, states[node], output, None)
+    if output:
+        end = len(layout.points)
+        layout.points.append(Point(2 * (max(depth.values()) + 1), "state", "c[k]", 1.0))
+        for node in cell.outputs:
+            _route(layout, states[node], end, None)
     _order(layout)
     _straighten(layout)
     return layout
