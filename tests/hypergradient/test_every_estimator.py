@@ -43,7 +43,7 @@ with_differences = pytest.mark.parametrize("estimator", [pytest.param(e, id=n) f
 
 
 def test_every_public_estimator_is_tested_here() -> None:
-    helpers = {"frozen_buffers", "gradient", "Gradient", "Loss"}
+    helpers = {"alpha_eigenvalue", "frozen_buffers", "gradient", "Gradient", "Loss"}
     assert set(hypergradient.__all__) - helpers == set(ESTIMATORS)
 
 

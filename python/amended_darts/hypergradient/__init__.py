@@ -11,11 +11,13 @@ Every estimator has one signature and differs in what it puts in place of g2::
 ``train_loss`` and ``val_loss`` are functions of no arguments that evaluate their loss at the current values of
 ``weights`` and ``alphas``, two lists of leaf tensors that require grad. The result has one gradient for each alpha.
 Weights and ``requires_grad`` flags come back bit for bit, also after an exception; ``.grad`` is neither read nor
-written. Nothing in here knows about networks or cells.
+written. Nothing in here knows about networks or cells. ``alpha_eigenvalue`` is no estimator: it measures how sharply
+L_val bends along α.
 """
 
 from ._buffers import frozen_buffers
 from ._gradient import Gradient, Loss, gradient
+from .alpha_eigenvalue import alpha_eigenvalue
 from .amended import amended
 from .conjugate_gradient import conjugate_gradient
 from .exact import exact
@@ -27,6 +29,7 @@ from .unrolled import unrolled
 __all__ = [
     "Gradient",
     "Loss",
+    "alpha_eigenvalue",
     "amended",
     "conjugate_gradient",
     "exact",
