@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,15 +51,16 @@ def load_checkpoint(path: Path, kind: str = "search") -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # a checkpoint is a zip archive: this verifies its checksums
             damaged = archive.testzip()
-        state = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
-    except zipfile.BadZipFile:
-        raise InputError(f"{path}: expected a whole checkpoint, got a truncated or foreign file") from None
     except OSError as error:
         raise InputError(f"{path}: expected a checkpoint, cannot read it ({error.strerror or error})") from None
-    except Exception:  # torch and pickle raise many kinds over an archive that is not a checkpoint
-        raise foreign from None
+    except Exception:  # BadZipFile, and other kinds where a byte of a header is wrong
+        raise InputError(f"{path}: expected a whole checkpoint, got a truncated or foreign file") from None
     if damaged is not None:
         raise InputError(f"{path}: expected a whole checkpoint, its part {damaged} is damaged")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch and pickle raise many kinds over an archive that is not a checkpoint
+        raise foreign from None
     if not isinstance(state, dict) or state.get("format") != _format(kind):
         raise foreign
     if state.get("version") != VERSION:
@@ -68,6 +70,34 @@ def load_checkpoint(path: Path, kind: str = "search") -> dict[str, Any]:
 
 def _format(kind: str) -> str:
     return f"amended-darts {kind}"
+
+
+def keep_previous(path: Path, step: int) -> None:
+    """Gives the checkpoint at ``path``, of that step, a second name with the step in it, so that the next one can take
+    its place. Costs no space where the file system has hard links.
+
+    Raises:
+        RunError: the name cannot be made.
+    """
+    older = path.with_name(f"{path.stem}-{step:08d}{path.suffix}")
+    older.unlink(missing_ok=True)
+    try:
+        os.link(path, older)
+    except OSError:
+        with replacing(older) as copy:
+            copy.write(path.read_bytes())
+
+
+def earlier_checkpoints(path: Path) -> list[Path]:
+    """Those that ``keep_previous`` kept beside ``path``, the oldest first."""
+    return sorted(path.parent.glob(f"{path.stem}-{'[0-9]' * 8}*{path.suffix}"))
+
+
+def forget_earlier(path: Path, keep: int) -> None:
+    """Deletes all but the newest ``keep`` of them."""
+    earlier = earlier_checkpoints(path)
+    for old in earlier[: len(earlier) - keep]:
+        old.unlink(missing_ok=True)
 
 
 def check_same_run(

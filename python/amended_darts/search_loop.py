@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amended_darts import randomness
+from amended_darts.accumulation import Batch
 from amended_darts.callbacks import Callback, Callbacks, Functions
+from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.errors import InputError, Interrupted, RunError
@@ -23,9 +25,10 @@ from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
+from amended_darts.search_batches import StepBatches, step_batches
 from amended_darts.search_result import SearchResult, best_epoch
 from amended_darts.search_state import SearchState
-from amended_darts.search_steps import Batch, accuracy, alpha_step, weight_step
+from amended_darts.search_steps import accuracy, alpha_step, weight_step
 
 RESULTS = ("genotype.json", "cells.svg", "alphas.png")
 
@@ -62,8 +65,7 @@ def search(
         state = SearchState(config, data)
         prepare_folder(state.checkpoint.parent, "--out")
         _begin(state)
-        batches = _batches(state)
-        with hooks.closing(state):
+        with step_batches(state) as batches, hooks.closing(state):
             hooks.on_start(state)
             while not state.finished:
                 _train_epoch(state, batches, stop, hooks)
@@ -117,56 +119,50 @@ def _begin(state: SearchState) -> None:
     if state.total_step == 0:
         for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)
+        forget_earlier(state.checkpoint, 0)
         state.save()
 
 
-Batches = Iterator[tuple[Batch, Batch | None]]
-
-
-def _batches(state: SearchState) -> Batches:
-    """From the step that comes next on, without end: a batch for w and, in epochs in which α moves, one for α."""
-    first = state.config.alpha_start_epoch
-    weight_batches = state.weight_stream.batches(state.total_step)
-    alpha_batches = state.alpha_stream.batches(max(state.total_step, first * state.steps_per_epoch))
-    while True:
-        yield next(weight_batches), next(alpha_batches) if state.epoch >= first else None
-
-
-def _train_epoch(state: SearchState, batches: Batches, stop: StopRequest, hooks: Callbacks) -> None:
+def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopRequest, hooks: Callbacks) -> None:
     """The steps of the epoch that are left to do."""
-    config, network, architecture = state.config, state.network, state.architecture
+    config = state.config
     for group in state.weight_optimizer.param_groups:
         group["lr"] = state.learning_rate
-    network.train()
+    state.network.train()
     while state.step < state.steps_per_epoch:
         began = time.perf_counter()
-        train, val = next(batches)
-        measured: dict[str, Tensor] = {}
-        if val is not None:
-            try:
-                measured = alpha_step(
-                    network,
-                    architecture,
-                    state.alpha_optimizer,
-                    train,
-                    val,
-                    config.estimator,
-                    call_settings(config, state.weight_optimizer),
-                    gradient=state.gradient,
-                )
-            except FloatingPointError as error:
-                raise RunError(f"{error}, {_where(state)}") from None
-            _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
-        measured |= weight_step(
-            network, architecture, state.weight_optimizer, train, config.clip, gradient=state.gradient
-        )
-        _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
+        measured = _step(state, *next(batches))
         state.means.add(**measured)
         state.step += 1
         state.seconds += time.perf_counter() - began
         hooks.on_step(state, measured)
         due = config.checkpoint_every > 0 and state.total_step % config.checkpoint_every == 0
         _stop_or_save(state, stop, due)
+
+
+def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tensor]:
+    """α and w in turn, each a step on; what they measured.
+
+    Raises:
+        RunError: a loss or gradient that is not finite; names the step.
+    """
+    config, measured = state.config, dict[str, Tensor]()
+    try:
+        if val is not None:
+            settings = call_settings(config, state.weight_optimizer)
+            measured = alpha_step(
+                state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
+                parts=state.parts, gradient=state.gradient,
+            )  # fmt: skip
+            _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
+        measured |= weight_step(
+            state.model, state.architecture, state.weight_optimizer, train, config.clip,
+            precision=state.precision, parts=state.parts, gradient=state.gradient,
+        )  # fmt: skip
+    except FloatingPointError as error:
+        raise RunError(f"{error}, {_where(state)}") from None
+    _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
+    return measured
 
 
 def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -> None:
@@ -238,11 +234,14 @@ def _evaluate(state: SearchState, stop: StopRequest) -> tuple[float | None, floa
     network = state.network.eval()
     weights = state.architecture.weights()
     loss = right = torch.zeros((), dtype=torch.float64, device=state.device)
-    for images, labels in heldout_batches(state.data, state.config.batch_size, state.device):
-        logits = network(images, weights)
-        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
-        right = right + accuracy(logits, labels) * len(labels)
-        _stop_or_save(state, stop, False)
+    with randomness.preserved():  # an interrupted evaluation starts over
+        for images, labels in heldout_batches(state.data, state.config.batch_size, state.device):
+            logits = network(images, weights)
+            loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+            right = right + accuracy(logits, labels) * len(labels)
+            if stop.requested:
+                break
+    _stop_or_save(state, stop, False)
     count = len(state.data.heldout.labels)
     return finite(float(loss) / count), float(right) / count
 

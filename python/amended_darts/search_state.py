@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amended_darts import randomness
+from amended_darts.accumulation import Parts
 from amended_darts.architecture import Architecture
-from amended_darts.checkpoint import check_same_run, load_checkpoint, save_checkpoint
+from amended_darts.checkpoint import (
+    check_same_run,
+    earlier_checkpoints,
+    forget_earlier,
+    keep_previous,
+    load_checkpoint,
+    save_checkpoint,
+)
 from amended_darts.config import SearchConfig
 from amended_darts.data import DataSet, Stream, seeded_halves
 from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
 from amended_darts.devices import find_device
 from amended_darts.errors import InputError
-from amended_darts.hypergradient import Gradient, gradient
+from amended_darts.hypergradient import Gradient
+from amended_darts.memory import choose_recompute, supernet_bytes
 from amended_darts.metrics import History, Means
-from amended_darts.spaces import SPACES, check_cells, find_space, space_to_json
+from amended_darts.precision import Precision
+from amended_darts.spaces import SPACES, Space, check_cells, find_space, space_to_json
 from amended_darts.supernet import SuperNet
 
 CHECKPOINT = "checkpoint.pt"
@@ -34,7 +45,11 @@ class SearchState:
         data: the data set it names.
 
     Attributes:
-        gradient: takes every derivative of a step, for w and for α.
+        model: the network, compiled if so configured; for the forward passes of steps.
+        parts: of the batches, for the accumulation of gradients.
+        gradient: takes every derivative of a step, for w and for α; ``parts``, or something around it.
+        precision: of weight steps.
+        notes: sentences about choices that were made, for people.
         alphas: α at the end of every epoch so far, on the CPU.
         stopped: why the search ended before its last epoch; None if it did not.
         chosen: the epoch (from 1) whose architecture counts; None for the last.
@@ -53,11 +68,22 @@ class SearchState:
         self.alphas: list[list[Tensor]] = []
         self.stopped: str | None = None
         self.chosen: int | None = None
-        self.gradient: Gradient = gradient
+        self.notes: list[str] = []
+        self._saved: int | None = None  # step of the checkpoint on disk
+        self.parts = Parts(config.accumulate)
+        self.gradient: Gradient = self.parts
+        self.precision = Precision(config.amp, self.device)
 
-        randomness.seed_everything(config.seed)
+        halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)
+        purposes = (WEIGHT_ORDER, WEIGHT_AUGMENT), (ALPHA_ORDER, ALPHA_AUGMENT)
+        self.weight_stream, self.alpha_stream = (
+            Stream(data, half, config.batch_size, config.seed, order, augment, self.device)
+            for half, (order, augment) in zip(halves, purposes, strict=True)
+        )
         space = find_space(config.space)
         check_cells(space, config.cells or space.cells)
+        self.config = config = self._choose_recompute(space)
+        randomness.seed_everything(config.seed)
         self.network = SuperNet(
             space,
             classes=len(data.classes),
@@ -65,8 +91,9 @@ class SearchState:
             cells=config.cells,
             channels=config.channels,
             implementation=config.implementation,
-            recompute=config.recompute,
+            recompute=config.recompute == "always",
         ).to(self.device)
+        self.model: nn.Module = torch.compile(self.network) if config.compile else self.network  # type: ignore[assignment]
         self.architecture = Architecture(space, config.cells).to(self.device)
         self.weight_optimizer = torch.optim.SGD(
             self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
@@ -77,12 +104,24 @@ class SearchState:
             betas=(config.alpha_beta1, config.alpha_beta2),
             weight_decay=config.alpha_weight_decay,
         )
-        halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)
-        purposes = (WEIGHT_ORDER, WEIGHT_AUGMENT), (ALPHA_ORDER, ALPHA_AUGMENT)
-        self.weight_stream, self.alpha_stream = (
-            Stream(data, half, config.batch_size, config.seed, order, augment, self.device)
-            for half, (order, augment) in zip(halves, purposes, strict=True)
-        )
+
+    def _choose_recompute(self, space: Space) -> SearchConfig:
+        """The configuration with ``recompute`` decided."""
+        config = self.config
+        if config.recompute != "auto":
+            return config
+        if config.implementation != "fused":  # plain PyTorch keeps what it keeps
+            return replace(config, recompute="never")
+        images = math.ceil(self.weight_stream.batch_size / config.accumulate)
+        shape = (images, len(self.data.mean), *self.data.image_size)
+        cells, channels = config.cells or space.cells, config.channels or space.channels
+
+        def saved(recompute: bool) -> int:
+            return supernet_bytes(space, len(self.data.classes), shape, self.device, cells, channels, recompute)
+
+        recompute, why = choose_recompute(saved, self.device)
+        self.notes.append(why)
+        return replace(config, recompute="always" if recompute else "never")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -125,7 +164,9 @@ class SearchState:
         return f"epoch {epoch} of {self.config.epochs}, step {self.step + ahead} of {self.steps_per_epoch}"
 
     def save(self) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint, and keeps as many earlier ones as configured."""
+        if self.config.keep > 1 and self._saved is not None and self._saved != self.total_step:
+            keep_previous(self.checkpoint, self._saved)
         save_checkpoint(
             self.checkpoint,
             {
@@ -143,9 +184,12 @@ class SearchState:
                 "architecture": self.architecture.state_dict(),
                 "weight_optimizer": self.weight_optimizer.state_dict(),
                 "alpha_optimizer": self.alpha_optimizer.state_dict(),
+                "precision": self.precision.state_dict(),
                 "random": randomness.capture(),
             },
         )
+        self._saved = self.total_step
+        forget_earlier(self.checkpoint, self.config.keep - 1)
 
     def load(self) -> None:
         """Continues from the checkpoint.
@@ -153,7 +197,15 @@ class SearchState:
         Raises:
             InputError: it cannot be read, or belongs to another search.
         """
-        state = load_checkpoint(self.checkpoint)
+        try:
+            state = load_checkpoint(self.checkpoint)
+        except InputError as error:
+            earlier = earlier_checkpoints(self.checkpoint)
+            if not earlier:
+                raise
+            raise InputError(
+                f"{error}; {earlier[-1].name} beside it is an earlier one: renamed to {self.checkpoint.name} it resumes"
+            ) from None
         try:
             check_same_run(self.checkpoint, state, self.config, self._facts())
             self._restore(state)
@@ -165,12 +217,14 @@ class SearchState:
         self.architecture.load_state_dict(state["architecture"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.precision.load_state_dict(state["precision"])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.means.load_state_dict(state["means"], self.device)
         self.history.lines = list(state["metrics"])
         self.alphas = [list(group) for group in state["alphas"]]
         self.stopped, self.chosen = state["stopped"], state["chosen"]
         randomness.restore(state["random"])
+        self._saved = self.total_step
 
     def _facts(self) -> dict[str, Any]:
         own = {}

@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from amended_darts.accumulation import Batch, Parts
 from amended_darts.architecture import Architecture
 from amended_darts.estimators import find_estimator
-from amended_darts.hypergradient import Gradient, frozen_buffers, gradient
-
-Batch = tuple[Tensor, Tensor]  # images [N, C, H, W], labels [N]
-_gradient = gradient
+from amended_darts.hypergradient import Gradient, frozen_buffers
+from amended_darts.precision import Precision
 
 
 def alpha_step(
@@ -24,10 +23,15 @@ def alpha_step(
     val: Batch,
     estimator: str,
     settings: dict[str, Any],
-    gradient: Gradient = _gradient,
+    parts: Parts | None = None,
+    gradient: Gradient | None = None,
 ) -> dict[str, Tensor]:
-    """Moves α along the estimator's gradient; w and the running statistics stay as they are. Every derivative is taken
-    by ``gradient``.
+    """Moves α along the estimator's gradient; w and the running statistics stay as they are. Always in float32.
+
+    Args:
+        settings: of the estimator.
+        parts: whose turn it is; the whole batch by default.
+        gradient: takes every derivative; ``parts`` by default, or something around it.
 
     Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val`` (of unrolled: after its step); gradient_norm; of the
     second term second_ratio, ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta
@@ -37,33 +41,36 @@ def alpha_step(
     Raises:
         FloatingPointError: a gradient that is not finite.
     """
-    measured: dict[str, Tensor] = {}
+    parts = parts or Parts()
+    first_pass = _FirstPass("alpha", parts)
 
-    def loss(batch: Batch) -> Tensor:
-        return F.cross_entropy(network(batch[0], architecture.weights()), batch[1])
+    def train_loss() -> Tensor:
+        images, labels, share = parts.of(train)
+        return share * F.cross_entropy(network(images, architecture.weights()), labels)
 
     def val_loss() -> Tensor:
-        logits = network(val[0], architecture.weights())
-        value = F.cross_entropy(logits, val[1])
-        if not measured:  # some estimators ask more than once, at other points
-            measured.update(alpha_loss=value.detach(), alpha_accuracy=accuracy(logits, val[1]))
-        return value
+        images, labels, share = parts.of(val)
+        logits = network(images, architecture.weights())
+        loss = share * F.cross_entropy(logits, labels)
+        first_pass.add(loss, logits, labels, share)
+        return loss
 
     alphas = list(architecture.parameters())
     report: dict[str, Any] = {}
     with frozen_buffers(network):  # running statistics belong to the w step
-        gradients = find_estimator(estimator)(
-            lambda: loss(train),
+        estimates = find_estimator(estimator)(
+            train_loss,
             val_loss,
             list(network.parameters()),
             alphas,
-            gradient=gradient,
+            gradient=gradient or parts,
             report=report,
             **settings,
         )
-    for alpha, estimate in zip(alphas, gradients, strict=True):
+    for alpha, estimate in zip(alphas, estimates, strict=True):
         alpha.grad = estimate
-    measured["gradient_norm"] = torch.stack([estimate.norm() for estimate in gradients]).norm()
+    measured = first_pass.means
+    measured["gradient_norm"] = torch.stack([estimate.norm() for estimate in estimates]).norm()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     measured.update(second_ratio=report["ratio"], second_cosine=report["cosine"])
@@ -77,26 +84,59 @@ def weight_step(
     optimizer: torch.optim.Optimizer,
     train: Batch,
     clip: float,
-    gradient: Gradient = _gradient,
+    precision: Precision | None = None,
+    parts: Parts | None = None,
+    gradient: Gradient | None = None,
 ) -> dict[str, Tensor]:
-    """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped)."""
-    measured: dict[str, Tensor] = {}
+    """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped).
+
+    Args:
+        clip: largest norm of the gradient.
+        precision: of the forward pass; float32 by default.
+        parts, gradient: as for :func:`alpha_step`.
+
+    Raises:
+        FloatingPointError: gradients that overflow float16 at every scale of the loss.
+    """
+    parts = parts or Parts()
+    precision = precision or Precision("off", next(network.parameters()).device)
+    first_pass = _FirstPass("train", parts)
     with torch.no_grad():
         weights = architecture.weights()
 
     def loss() -> Tensor:
-        logits = network(train[0], weights)
-        value = F.cross_entropy(logits, train[1])
-        measured.update(train_loss=value.detach(), train_accuracy=accuracy(logits, train[1]))
-        return value
+        images, labels, share = parts.of(train)
+        with precision.autocast():
+            logits = network(images, weights)
+        value = share * F.cross_entropy(logits.float(), labels)
+        first_pass.add(value, logits, labels, share)
+        return precision.scale(value)
 
     parameters = list(network.parameters())
-    for parameter, slope in zip(parameters, gradient(loss, parameters), strict=True):
+    for parameter, slope in zip(parameters, (gradient or parts)(loss, parameters), strict=True):
         parameter.grad = slope
-    measured["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, clip).detach()
-    optimizer.step()
+    norm = precision.step(optimizer, parameters, clip)
     optimizer.zero_grad(set_to_none=True)
-    return measured
+    return {**first_pass.means, "gradient_norm": norm}
+
+
+class _FirstPass:
+    """Loss and accuracy of a batch, the first time that its parts are gone through: some estimators ask again, at other
+    weights."""
+
+    def __init__(self, name: str, parts: Parts) -> None:
+        self.means: dict[str, Tensor] = {}
+        self._name = name
+        self._left = parts.count
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, share: float) -> None:
+        if self._left == 0:
+            return
+        self._left -= 1
+        values = {"loss": loss.detach(), "accuracy": share * accuracy(logits, labels)}
+        for what, value in values.items():
+            name = f"{self._name}_{what}"
+            self.means[name] = self.means[name] + value if name in self.means else value
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

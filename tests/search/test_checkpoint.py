@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from amended_darts import files, search_loop
-from amended_darts.checkpoint import save_checkpoint
+from amended_darts.checkpoint import load_checkpoint, save_checkpoint
 from amended_darts.config import SearchConfig
 from amended_darts.errors import InputError, RunError
 from amended_darts.search_loop import search
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .test_resume import same
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +40,7 @@ def checkpoint(tiny, finished):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("asked", "told"),
     [
         ({"space": "darts", "cells": 3}, "started with --space s2, --cells 1, got --space darts, --cells 3"),
         ({"seed": 1}, "started with --seed 0, got --seed 1"),
@@ -44,10 +48,10 @@ def checkpoint(tiny, finished):
         ({"rho": 2.0, "cap": 3.0}, "started with --rho 1.0, --cap None, got --rho 2.0, --cap 3.0"),
     ],
 )
-def test_another_search_is_refused(tiny, checkpoint, settings, told):
+def test_another_search_is_refused(tiny, checkpoint, asked, told):
     before = checkpoint.read_bytes()
     with pytest.raises(InputError) as caught:
-        search(tiny(epochs=1, resume=True, **settings))
+        search(tiny(epochs=1, resume=True, **asked))
     assert str(caught.value).startswith(f"{checkpoint}: this search was {told}")
     assert checkpoint.read_bytes() == before
 
@@ -120,6 +124,24 @@ def test_damaged_and_foreign_files_are_refused(tiny, checkpoint, damage, told):
     assert not (checkpoint.parent / "exploded").exists()
 
 
+@given(where=st.floats(0, 1, exclude_max=True), length=st.integers(1, 300))
+@settings(max_examples=60)
+def test_no_damage_goes_unseen(finished, tmp_path_factory, where, length):
+    """Bytes changed anywhere: the file is refused, or they lay in padding and what is read is the same."""
+    good = finished / "checkpoint.pt"
+    content = bytearray(good.read_bytes())
+    first = int(where * len(content))
+    for index in range(first, min(first + length, len(content))):
+        content[index] ^= 0xFF
+    damaged = tmp_path_factory.mktemp("damaged") / "checkpoint.pt"
+    damaged.write_bytes(bytes(content))
+    try:
+        state = load_checkpoint(damaged)
+    except InputError:
+        return
+    assert same(state, load_checkpoint(good))
+
+
 def test_a_finished_folder_is_not_run_over(tiny, checkpoint):
     config = tiny(epochs=1)
     before = checkpoint.read_bytes()
@@ -140,3 +162,41 @@ def test_a_full_disk_keeps_the_checkpoint(tiny, checkpoint, monkeypatch):
         save_checkpoint(checkpoint, {"step": 1})
     assert checkpoint.read_bytes() == before
     assert sorted(path.name for path in checkpoint.parent.iterdir() if path.name.startswith(".")) == []
+
+
+def test_the_last_n_are_kept(tiny):
+    """Under names with their steps in them; each resumes once it is renamed."""
+    out = Path(tiny().out)
+    whole = search(tiny(epochs=1, keep=3, checkpoint_every=4))
+    names = sorted(path.name for path in out.glob("*.pt"))
+    assert names == ["checkpoint-00000004.pt", "checkpoint-00000008.pt", "checkpoint.pt"]
+    assert [load_checkpoint(out / name)["step"] for name in names] == [4, 8, 0]
+    (out / "checkpoint-00000004.pt").replace(out / "checkpoint.pt")
+    again = search(tiny(epochs=1, keep=1, resume=True))
+    assert torch.equal(torch.cat(again.alpha), torch.cat(whole.alpha))
+    assert [path.name for path in out.glob("*.pt")] == ["checkpoint.pt"]
+
+
+def test_earlier_ones_are_copied_where_there_are_no_hard_links(tiny, monkeypatch):
+    def refused(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr("amended_darts.checkpoint.os.link", refused)
+    search(tiny(epochs=1, keep=2, checkpoint_every=4))
+    earlier = Path(tiny().out) / "checkpoint-00000008.pt"
+    assert load_checkpoint(earlier)["step"] == 8
+
+
+def test_a_damaged_checkpoint_names_the_earlier_one(tiny):
+    out = Path(tiny().out)
+    search(tiny(epochs=1, keep=2, checkpoint_every=4))
+    truncate(out / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"foreign file; checkpoint-00000008.pt beside it is an earlier one: renamed"):
+        search(tiny(epochs=1, resume=True))
+
+
+def test_overwriting_forgets_the_earlier_search(tiny):
+    search(tiny(epochs=1, keep=3, checkpoint_every=4))
+    search(tiny(epochs=1, keep=3, overwrite=True))
+    names = sorted(path.name for path in Path(tiny().out).glob("*.pt"))
+    assert names == ["checkpoint-00000000.pt", "checkpoint.pt"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from amended_darts.callbacks import Callback
 from amended_darts.commands.options import add_option
 from amended_darts.config import SearchConfig
 from amended_darts.presets import PRESETS
+
+if TYPE_CHECKING:
+    from amended_darts.search_state import SearchState
 
 HELP = "search an architecture"
 ONLY_WHAT_IS_SAID = True  # defaults come from the preset, if any, and only then from the fields
@@ -50,7 +54,7 @@ def run(options: Any) -> int:
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.search_loop import search
 
-    result = search(config, on_epoch=lambda line: print(describe(line, config.epochs), flush=True))
+    result = search(config, callbacks=[Told()])
     last = result.history[-1]
     if result.stopped is not None:
         print(
@@ -63,6 +67,17 @@ def run(options: Any) -> int:
         print(result.out / name)
     sys.stdout.flush()
     return 0
+
+
+class Told(Callback):
+    """Prints what was chosen, then a line per epoch."""
+
+    def on_start(self, state: SearchState) -> None:
+        for note in state.notes:
+            print(note, flush=True)
+
+    def on_epoch(self, state: SearchState, metrics: dict[str, Any]) -> None:
+        print(describe(metrics, state.config.epochs), flush=True)
 
 
 def describe(line: dict[str, Any], epochs: int) -> str:

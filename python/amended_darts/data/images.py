@@ -15,9 +15,17 @@ from amended_darts.extras import require
 
 
 class Images(Protocol):
-    """Labelled images of one size. ``labels``: int64 [n]."""
+    """Labelled images of one size.
+
+    Attributes:
+        labels: int64 [n].
+        image_size: height and width.
+        thread_safe: a thread may make batches beside the search, as they draw from no global random generator.
+    """
 
     labels: Tensor
+    image_size: tuple[int, int]
+    thread_safe: bool
 
     def batches(self, chosen: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each tensor of indices the images, uint8 [N, C, H, W], and their labels, int64 [N], in that order."""
@@ -30,6 +38,8 @@ class MemoryImages:
     def __init__(self, pixels: Tensor, labels: Tensor) -> None:
         self.pixels = pixels
         self.labels = labels
+        self.image_size = (pixels.shape[2], pixels.shape[3])
+        self.thread_safe = True
 
     def batches(self, chosen: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         for indices in chosen:
@@ -50,6 +60,8 @@ class FileImages:
         self.labels = labels
         self.size = size
         self.workers = workers
+        self.image_size = (size, size)
+        self.thread_safe = workers == 0  # processes of their own work ahead already
 
     def batches(self, chosen: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         loader: DataLoader[Any] = DataLoader(

@@ -36,6 +36,11 @@ class DataSet:
     pad: int = 0
     flip: bool = False
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.train.image_size
+
 
 def digits(config: SearchConfig) -> DataSet:
     """1,797 grey 8x8 images of handwritten digits, shipped with scikit-learn; 360 are held out, the same for every

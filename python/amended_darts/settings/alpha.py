@@ -1,0 +1,26 @@
+"""How the architectural parameters α learn: Adam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amended_darts.options import not_negative, option, positive, rate
+
+
+@dataclass(frozen=True)
+class AlphaOptions:
+    """How the architectural parameters α learn: Adam."""
+
+    alpha_lr: float = option(
+        3e-4, "learning rate of Adam on α", "", "alpha", check=positive("a positive learning rate")
+    )
+    alpha_weight_decay: float = option(1e-3, "weight decay (L2) of α", "", "alpha", check=not_negative("0 or more"))
+    alpha_beta1: float = option(0.5, "Adam's decay rate of the mean gradient of α", "", "alpha", check=rate())
+    alpha_beta2: float = option(0.999, "Adam's decay rate of the mean squared gradient of α", "", "alpha", check=rate())
+    alpha_start_epoch: int = option(
+        0,
+        "epochs at the start in which w alone learns and α stays",
+        "epochs",
+        "alpha",
+        check=not_negative("a number of epochs, 0 or more"),
+    )

@@ -1,0 +1,46 @@
+"""Which images a search learns from, and how they are dealt out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amended_darts.options import at_least, not_negative, option
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which images a search learns from, and how they are dealt out."""
+
+    data: str = option("digits", "data set: digits, cifar10, cifar100 or imagefolder", group="data")
+    root: str | None = option(
+        None,
+        "folder of the data set; digits comes with scikit-learn and needs none",
+        group="data",
+        metavar="FOLDER",
+        free=True,
+    )
+    image_size: int = option(
+        32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
+    )
+    train_portion: float = option(
+        0.5,
+        "share of the training images that the network weights learn from; α learns from the rest",
+        "0..1",
+        "data",
+        check=(lambda value: 0 < value < 1, "a share strictly between 0 and 1"),
+    )
+    batch_size: int = option(
+        64,
+        "images per step, for w and for α alike",
+        "images",
+        "data",
+        check=at_least(2, "images (batch normalisation needs two)"),
+    )
+    workers: int = option(
+        0,
+        "imagefolder: processes that decode images; 0 decodes in the search itself",
+        "processes",
+        "data",
+        check=not_negative("a number of processes, 0 or more"),
+        free=True,
+    )
