@@ -90,7 +90,7 @@ def keep_previous(path: Path, step: int) -> None:
 
 def earlier_checkpoints(path: Path) -> list[Path]:
     """Those that ``keep_previous`` kept beside ``path``, the oldest first."""
-    return sorted(path.parent.glob(f"{path.stem}-{'[0-9]' * 8}*{path.suffix}"))
+    return sorted(path.parent.glob(f"{path.stem}-{'[0-9]' * 8}{path.suffix}"))
 
 
 def forget_earlier(path: Path, keep: int) -> None:
