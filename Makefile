@@ -1,7 +1,8 @@
 # The commands of this project; each makes the virtual environment it needs.
 #   make demo      a search on handwritten digits with the amended gradient, from nothing to pictures
 #   make test      all tests on this machine
-#   make sanitize  the kernels alone, under ASan, UBSan and TSan
+#   make sanitize  the CPU kernels alone, under ASan, UBSan and TSan
+#   make emulate   the CUDA kernels on the CPU: all operator tests, planted bugs, sanitizers, and their budget
 #   make lint      formatting, style and types
 #   make format    mends what can be mended
 PYTHON ?= python3
@@ -13,7 +14,7 @@ TESTS ?= tests
 RUN ?= runs/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test sanitize lint format clean
+.PHONY: demo test sanitize emulator emulate lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/amended-darts search --config examples/demo.yaml --out $(RUN) --overwrite
@@ -31,7 +32,27 @@ sanitize: $(VENV)/installed-dev
 	  && $(BIN)/cmake --build build/cpp-$$kind && $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
 	done
 
-CPP = $(shell git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.cu')
+# The CUDA kernels run by g++'s fibers: see tests/cuda_on_cpu/CMakeLists.txt.
+EMULATOR := build/cuda_on_cpu
+emulator: $(VENV)/installed-dev
+	$(BIN)/cmake -G Ninja -S tests/cuda_on_cpu -B $(EMULATOR) -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DTORCH_DIR=$$(PYTHONPATH=build_tools $(BIN)/python -c "import toolchain; print(toolchain.torch_dir())")
+	$(BIN)/cmake --build $(EMULATOR)
+
+# New memory is filled with large numbers: what is read before it is written shows in the results.
+EMULATED = AMENDED_DARTS_CUDA_ON_CPU=$(EMULATOR)/libcuda_on_cpu
+UNDER_ASAN = LD_PRELOAD=$$(g++ -print-file-name=libasan.so) \
+  ASAN_OPTIONS=detect_leaks=0:max_malloc_fill_size=1000000000:malloc_fill_byte=127 $(EMULATED)_asan.so
+UNDER_TSAN = LD_PRELOAD=$$(g++ -print-file-name=libtsan.so) TSAN_OPTIONS=halt_on_error=1 $(EMULATED)_tsan.so
+emulate: emulator
+	MALLOC_PERTURB_=128 $(EMULATED).so $(BIN)/pytest tests/cuda_on_cpu tests/ops
+	MALLOC_PERTURB_=128 CUDA_ON_CPU_ORDER=random:1 $(EMULATED).so $(BIN)/pytest tests/ops/test_perturbation.py
+	$(UNDER_ASAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
+	$(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
+	CUDA_ON_CPU_BETWEEN_BLOCKS=1 $(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
+	$(EMULATED).so $(BIN)/python -m tests.cuda_on_cpu.budget
+
+CPP = $(shell git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.cu' 'tests/*.cuh')
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

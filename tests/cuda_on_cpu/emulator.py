@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 
 #: Names the library that stands in: build/cuda_on_cpu/libcuda_on_cpu.so, or its sanitizer builds.
@@ -18,6 +19,10 @@ def library_path() -> Path | None:
     """The library that :data:`VARIABLE` names; None where kernels run where they were written for."""
     named = os.environ.get(VARIABLE)
     return Path(named).resolve() if named else None
+
+
+#: Marks tests of the emulated operators.
+needed = pytest.mark.skipif(library_path() is None, reason=f"{VARIABLE} names no library")
 
 
 @functools.cache
@@ -36,6 +41,18 @@ def load() -> ctypes.CDLL:
 def set_order(order: str, seed: int = 0) -> None:
     """Blocks of a launch, and threads between barriers, run "forward", in "reverse" or in "random" order."""
     load().cuda_on_cpu_set_order(["forward", "reverse", "random"].index(order), seed)
+
+
+def emulates(op: str) -> bool:
+    """Whether the operator has CUDA kernels in the library."""
+    kernel = torch._C._dispatch_dump(f"amended_darts::{op}")
+    return any(line.startswith("CPU:") and ".cu" in line for line in kernel.splitlines())
+
+
+def build() -> str:
+    """ "asan" or "tsan" in the sanitizer builds, otherwise ""."""
+    stem = (library_path() or Path()).stem
+    return stem.rpartition("_")[2] if stem.endswith(("_asan", "_tsan")) else ""
 
 
 @dataclass(frozen=True)
