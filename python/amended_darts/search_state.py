@@ -24,7 +24,7 @@ from amended_darts.checkpoint import (
 )
 from amended_darts.config import SearchConfig
 from amended_darts.data import DataSet, Stream, seeded_halves
-from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.data.generators import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
 from amended_darts.devices import find_device
 from amended_darts.errors import InputError
 from amended_darts.hypergradient import Gradient

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from amended_darts.data import load_data
+from amended_darts.data.cutout import cutout
 from amended_darts.published import find_genotype
 from amended_darts.retraining import RetrainConfig
-from amended_darts.retraining.cutout import cutout
 from amended_darts.retraining.evaluation import evaluate
 from amended_darts.retraining.loop import train_step
 from amended_darts.retraining.state import RetrainState

@@ -10,8 +10,10 @@ import pytest
 import torch
 from amended_darts.config import SearchConfig
 from amended_darts.data import DataSet, Stream, heldout_batches, load_data, seeded_halves
-from amended_darts.data.images import MemoryImages
-from amended_darts.data.streams import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.data.augment import Transform
+from amended_darts.data.fractions import balanced_fraction
+from amended_darts.data.generators import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
+from amended_darts.data.images import MemoryImages, decode
 from amended_darts.errors import InputError
 from PIL import Image
 
@@ -135,11 +137,126 @@ def test_imagefolder(tmp_path, held, workers):
     assert [len(y) for _, y in heldout_batches(data, 4, CPU)] == [4, 4, 2]
 
 
-def test_unreadable_image_is_named(tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_images_are_named(tmp_path, workers):
+    """Another file, an empty one, one that ends in the middle, one that is gone."""
     write_tree(tmp_path)
-    (tmp_path / "train" / "dog" / "3.png").write_bytes(b"not an image")
-    with pytest.raises(InputError, match=r"train/dog/3.png: expected an image, cannot decode it"):
-        take(stream(folder(tmp_path), batch=5), 0, 2)
+    path = tmp_path / "train" / "dog" / "3.png"
+    whole = path.read_bytes()
+    data = folder(tmp_path, workers=workers)
+
+    def told():
+        with pytest.raises(InputError) as caught:
+            take(stream(data, batch=5), 0, 2)
+        return str(caught.value)
+
+    path.write_bytes(b"not an image")
+    assert f"{path}: expected an image, cannot decode it (UnidentifiedImageError" in told()
+    path.write_bytes(b"")
+    assert told() == f"{path}: expected an image, the file is empty"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert told().startswith(f"{path}: expected an image, cannot decode it (OSError: ")
+    path.unlink()
+    assert told().startswith(f"{path}: expected an image, cannot decode it (FileNotFoundError: ")
+
+
+def test_fractions_have_the_same_share_of_every_class():
+    labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 3)[torch.randperm(63)]
+    small, large = (balanced_fraction(labels, fraction, seed=3) for fraction in (0.25, 0.5))
+    assert labels[small].bincount().tolist() == [10, 5, 1]
+    assert labels[large].bincount().tolist() == [20, 10, 2]
+    assert set(small.tolist()) < set(large.tolist())
+    assert torch.equal(small, balanced_fraction(labels, 0.25, seed=3))
+    assert not torch.equal(small, balanced_fraction(labels, 0.25, seed=4))
+    assert labels[balanced_fraction(labels, 1e-9, seed=0)].tolist().count(2) == 1  # one of each at least
+    assert balanced_fraction(labels, 1.0, seed=0).tolist() == list(range(63))
+
+
+def test_a_fraction_of_each_source(tmp_path):
+    write_tree(tmp_path)
+    data = folder(tmp_path, fraction=0.4, heldout_fraction=0.2)
+    assert data.train.labels.tolist() == [0, 0, 1, 1]
+    assert [path.parent.name for path in data.train.paths] == ["cat", "cat", "dog", "dog"]
+    assert len(data.heldout.labels) == 2
+    digits = [load_data(SearchConfig(fraction=0.1, heldout_fraction=0.5, seed=seed)) for seed in (0, 1)]
+    assert [len(data.train.labels) for data in digits] == [142, 142]
+    assert not torch.equal(*(data.train.pixels for data in digits))
+    assert torch.equal(*(data.heldout.pixels for data in digits))
+
+
+def test_cutout_of_a_stream():
+    """A square of zeros in every image, at most half the image, the same when taken up at a later step."""
+    pixels = torch.full((20, 1, 8, 8), 200, dtype=torch.uint8)
+    images = MemoryImages(pixels, torch.arange(20))
+    data = DataSet("white", images, images, ("a", "b"), (0.0,), (1.0,))
+    whole = take(Stream(data, torch.arange(20), 8, 0, WEIGHT_ORDER, WEIGHT_AUGMENT, CPU, cutout=16), 0, 4)
+    again = take(Stream(data, torch.arange(20), 8, 0, WEIGHT_ORDER, WEIGHT_AUGMENT, CPU, cutout=16), 2, 2)
+    for (x, _), (z, _) in zip(whole[2:], again, strict=True):
+        assert torch.equal(x, z)
+    erased = torch.cat([(x == 0).flatten(1).sum(1) for x, _ in whole])
+    assert erased.min() >= 4
+    assert erased.max() == 16
+    assert len(erased.unique()) > 3
+
+
+def shift(image):
+    """A stand-in for a transform of torchvision: adds a number drawn from the global generator."""
+    return image // 2 + torch.randint(100, ()).to(torch.uint8)
+
+
+def test_transforms_are_a_function_of_seed_and_step(tmp_path):
+    """Whatever the workers; each image on its own; the global generator stays; held-out images are left alone."""
+    write_tree(tmp_path)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    plain = folder(tmp_path, augment="none")
+    results = []
+    for workers in (0, 2):
+        images = folder(tmp_path, workers=workers, augment="none").train.transformed(Transform(shift, whole=False))
+        assert not images.thread_safe
+        data = DataSet("shifted", images, images, ("a", "b"), (0.0,) * 3, (1.0,) * 3)
+        results.append(take(stream(data, batch=4), 0, 3))
+        later = take(stream(data, batch=4), 2, 1)
+        assert torch.equal(later[0][0], results[-1][2][0])
+        assert torch.equal(
+            next(heldout_batches(data, 4, CPU))[0], torch.stack([decode(path, 8).float() for path in images.paths[:4]])
+        )
+    for (x, y), (z, _) in zip(*results, strict=True):
+        assert torch.equal(x, z)
+        for image, label in zip(x, y, strict=True):
+            assert not any(torch.equal(image, decode(path, 8).float()) for path in plain.train.paths), label
+    assert torch.equal(torch.get_rng_state(), before)
+    shifts = [(results[0][0][0][i] - results[0][0][0][0]).mean() for i in range(4)]
+    assert len({round(float(shift), 3) for shift in shifts}) == 4
+
+
+@pytest.mark.parametrize("name", ["imagenet", "trivial", "randaugment"])
+def test_augmentations_of_torchvision(tmp_path, name):
+    try:
+        import torchvision.transforms.v2  # noqa: F401
+    except Exception as error:  # absent, or made for another torch
+        pytest.skip(f"torchvision does not import: {error}")
+    write_tree(tmp_path, size=(24, 17))
+    data = folder(tmp_path, augment=name)
+    assert (data.pad, data.flip) == ((0, False) if name == "imagenet" else (1, True))
+    whole, again = take(stream(data, batch=4), 0, 2), take(stream(data, batch=4), 1, 1)
+    assert whole[0][0].shape == (4, 3, 8, 8)
+    assert torch.equal(whole[1][0], again[0][0])
+    digits = load_data(SearchConfig(augment=name))
+    assert take(stream(digits, batch=4), 0, 1)[0][0].shape == (4, 1, 8, 8)
+
+
+def test_augmentations_by_name(tmp_path, monkeypatch):
+    write_tree(tmp_path)
+    assert (folder(tmp_path).pad, folder(tmp_path).flip) == (1, True)
+    assert (folder(tmp_path, augment="none").pad, folder(tmp_path, augment="none").flip) == (0, False)
+    with pytest.raises(InputError, match=r"--augment: expected one of standard, none, imagenet, .*, got 'mixup'"):
+        folder(tmp_path, augment="mixup")
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    monkeypatch.setitem(sys.modules, "torchvision.transforms", None)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(InputError, match="--augment trivial needs torchvision, which is not installed: pip install"):
+        folder(tmp_path, augment="trivial")
 
 
 def test_wrong_folders(tmp_path):

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from amended_darts.config import SearchConfig
+from amended_darts.data.augment import find_transform
+from amended_darts.data.fractions import balanced_fraction
 from amended_darts.data.images import FileImages, Images, MemoryImages
 from amended_darts.errors import InputError
 from amended_darts.extras import require
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+class DataSettings(Protocol):
+    """The options that say which images: those of a search and of a re-training alike."""
+
+    @property
+    def data(self) -> str: ...
+    @property
+    def root(self) -> str | None: ...
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def fraction(self) -> float: ...
+    @property
+    def heldout_fraction(self) -> float: ...
+    @property
+    def augment(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,7 @@ class DataSet:
         return self.train.image_size
 
 
-def digits(config: SearchConfig) -> DataSet:
+def digits(config: DataSettings) -> DataSet:
     """1,797 grey 8x8 images of handwritten digits, shipped with scikit-learn; 360 are held out, the same for every
     seed. They are neither flipped (a flipped digit is none) nor cropped (strokes reach the border)."""
     datasets = require("sklearn.datasets", "the data set digits")
@@ -63,7 +86,7 @@ def digits(config: SearchConfig) -> DataSet:
     )
 
 
-def cifar(config: SearchConfig) -> DataSet:
+def cifar(config: DataSettings) -> DataSet:
     """CIFAR-10 or CIFAR-100 as torchvision reads them: files in --root whose checksums it verifies."""
     root = _root(config)
     datasets = require("torchvision.datasets", f"the data set {config.data}", "torchvision")
@@ -84,7 +107,7 @@ def cifar(config: SearchConfig) -> DataSet:
     return DataSet(config.data, train, heldout, tuple(parts[0].classes), mean, std, pad=4, flip=True)
 
 
-def imagefolder(config: SearchConfig) -> DataSet:
+def imagefolder(config: DataSettings) -> DataSet:
     """Any tree of class folders: --root with train/CLASS/... and test/CLASS/... (or val/CLASS/...)."""
     root = _root(config)
     held = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
@@ -107,7 +130,7 @@ def imagefolder(config: SearchConfig) -> DataSet:
     )
 
 
-def _root(config: SearchConfig) -> Path:
+def _root(config: DataSettings) -> Path:
     if config.root is None:
         raise InputError(f"--root: expected the folder of the data set {config.data}, got nothing")
     root = Path(config.root)
@@ -123,7 +146,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
     return found
 
 
-def _files(folder: Path, classes: tuple[str, ...], config: SearchConfig) -> FileImages:
+def _files(folder: Path, classes: tuple[str, ...], config: DataSettings) -> FileImages:
     require("PIL.Image", "the data set imagefolder")
     paths: list[Path] = []
     labels: list[int] = []
@@ -136,7 +159,7 @@ def _files(folder: Path, classes: tuple[str, ...], config: SearchConfig) -> File
     return FileImages(paths, torch.tensor(labels), config.image_size, config.workers)
 
 
-SOURCES: dict[str, Callable[[SearchConfig], DataSet]] = {
+SOURCES: dict[str, Callable[[DataSettings], DataSet]] = {
     "digits": digits,
     "cifar10": cifar,
     "cifar100": cifar,
@@ -144,12 +167,26 @@ SOURCES: dict[str, Callable[[SearchConfig], DataSet]] = {
 }
 
 
-def load_data(config: SearchConfig) -> DataSet:
-    """The data set that ``config.data`` names.
+def load_data(config: DataSettings) -> DataSet:
+    """The data set that ``config.data`` names, or the fraction of it that ``config`` asks for, with its augmentation.
 
     Raises:
-        InputError: unknown name, or --root missing or without the expected files.
+        InputError: unknown name, --root missing or without the expected files, or no torchvision where it is needed.
     """
     if config.data not in SOURCES:
         raise InputError(f"--data: expected one of {', '.join(SOURCES)}, got '{config.data}'")
-    return SOURCES[config.data](config)
+    data = SOURCES[config.data](config)
+    if config.fraction < 1:
+        data = replace(data, train=_fraction(data.train, config.fraction, config.seed))
+    if config.heldout_fraction < 1:  # the same images for every seed
+        data = replace(data, heldout=_fraction(data.heldout, config.heldout_fraction, 0))
+    transform = find_transform(config.augment, data.image_size[0], data.flip)
+    if transform is not None:
+        data = replace(data, train=data.train.transformed(transform))
+    if config.augment == "none" or (transform is not None and transform.whole):
+        data = replace(data, pad=0, flip=False)
+    return data
+
+
+def _fraction(images: Images, fraction: float, seed: int) -> Images:
+    return images.subset(balanced_fraction(images.labels, fraction, seed))

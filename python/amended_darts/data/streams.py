@@ -5,25 +5,17 @@ That is what makes a search resumable at any step: there is no sampler state, on
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from amended_darts.data.cutout import cutout
+from amended_darts.data.generators import HALVES, generator
 from amended_darts.data.images import Images
 from amended_darts.data.sources import DataSet
 from amended_darts.errors import InputError
-
-# Purposes of random numbers: each gets its own generator from the run's seed.
-HALVES, WEIGHT_ORDER, ALPHA_ORDER, WEIGHT_AUGMENT, ALPHA_AUGMENT = range(5)
-
-
-def generator(*key: int) -> torch.Generator:
-    """A generator on the CPU seeded by all the numbers of the key."""
-    import numpy
-
-    seed = int(numpy.random.SeedSequence(list(key)).generate_state(1, numpy.uint64)[0])
-    return torch.Generator().manual_seed(seed)
 
 
 def seeded_halves(count: int, portion: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -53,10 +45,19 @@ class Stream:
         seed: of the run.
         order, augment: purposes (``WEIGHT_ORDER``, ...), so that streams do not share random numbers.
         device: where the batches go.
+        cutout: side of the square erased in each image, pixels, at most half the image's.
     """
 
     def __init__(
-        self, data: DataSet, indices: Tensor, batch_size: int, seed: int, order: int, augment: int, device: torch.device
+        self,
+        data: DataSet,
+        indices: Tensor,
+        batch_size: int,
+        seed: int,
+        order: int,
+        augment: int,
+        device: torch.device,
+        cutout: int = 0,
     ) -> None:
         self.data = data
         self.indices = indices
@@ -64,6 +65,7 @@ class Stream:
         self.seed = seed
         self.purposes = order, augment
         self.prepare = Preparation(data, device)
+        self.cutout = min(cutout, min(data.image_size) // 2)
 
     @property
     def steps_per_pass(self) -> int:
@@ -72,9 +74,17 @@ class Stream:
 
     def batches(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches from ``step`` (counted over all passes) on, without end: float32 [N, C, H, W] and int64 [N]."""
-        for pixels, labels in self.data.train.batches(self._chosen(step)):
-            yield self.prepare(pixels, generator(self.seed, self.purposes[1], step)), labels.to(self.prepare.device)
+        for pixels, labels in self.data.train.batches(self._chosen(step), self._seeds(step)):
+            images = self.prepare(pixels, generator(self.seed, self.purposes[1], step))
+            images = cutout(images, self.cutout, generator(self.seed, self.purposes[1], step, 1))
+            yield images, labels.to(self.prepare.device)
             step += 1
+
+    def _seeds(self, step: int) -> Iterator[int]:
+        """Of the transforms, one number for each batch."""
+        for number in itertools.count(step):
+            random = generator(self.seed, self.purposes[1], number, 2)
+            yield int(torch.randint(2**62, (), generator=random))
 
     def _chosen(self, step: int) -> Iterator[Tensor]:
         number, position = divmod(step, self.steps_per_pass)

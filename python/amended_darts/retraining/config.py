@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from amended_darts.augmentations import AUGMENTATIONS
 from amended_darts.errors import InputError
 from amended_darts.options import Check, at_least, check_options, not_negative, option, positive, rate
 from amended_darts.recipes import RECIPES, Recipe, find_recipe
 
+SOME: Check = (lambda value: 0 < value <= 1, "a share above 0, at most 1")
 SHARE: Check = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 
 
@@ -54,6 +56,26 @@ class RetrainConfig:
     )
     image_size: int = option(
         32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
+    )
+    fraction: float = option(
+        1.0,
+        "share of the training images to use, the same of every class, chosen by --seed",
+        "0..1",
+        "data",
+        check=SOME,
+    )
+    heldout_fraction: float = option(
+        1.0,
+        "share of the held-out images to measure on, the same of every class, whatever the seed",
+        "0..1",
+        "data",
+        check=SOME,
+    )
+    augment: str = option(
+        "standard",
+        "changes to training images: " + "; ".join(f"{name}, {about}" for name, about in AUGMENTATIONS.items()),
+        group="data",
+        choices=tuple(AUGMENTATIONS),
     )
     batch_size: int | None = by_recipe(
         "images per step", "images", "data", check=at_least(2, "images (batch normalisation needs two)")

@@ -13,7 +13,8 @@ from torch import Tensor
 from amended_darts import randomness
 from amended_darts.checkpoint import check_same_run, load_checkpoint, save_checkpoint
 from amended_darts.data import DataSet, Stream
-from amended_darts.data.streams import generator
+from amended_darts.data.cutout import cutout
+from amended_darts.data.generators import generator
 from amended_darts.derived import count_multiply_adds
 from amended_darts.derived.network import default_depth, find_form
 from amended_darts.derived.spec import NetworkSpec
@@ -21,7 +22,6 @@ from amended_darts.devices import find_device
 from amended_darts.errors import InputError
 from amended_darts.genotype import Genotype
 from amended_darts.retraining.config import FREE_ON_RESUME, RetrainConfig
-from amended_darts.retraining.cutout import cutout
 from amended_darts.run_state import RunState
 
 KIND = "retrain"

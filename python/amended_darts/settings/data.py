@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amended_darts.options import at_least, not_negative, option
+from amended_darts.augmentations import AUGMENTATIONS
+from amended_darts.options import Check, at_least, not_negative, option
+
+SOME: Check = (lambda value: 0 < value <= 1, "a share above 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,26 @@ class DataOptions:
     )
     image_size: int = option(
         32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
+    )
+    fraction: float = option(
+        1.0,
+        "share of the training images to use, the same of every class, chosen by --seed",
+        "0..1",
+        "data",
+        check=SOME,
+    )
+    heldout_fraction: float = option(
+        1.0,
+        "share of the held-out images to measure on, the same of every class, whatever the seed",
+        "0..1",
+        "data",
+        check=SOME,
+    )
+    augment: str = option(
+        "standard",
+        "changes to training images: " + "; ".join(f"{name}, {about}" for name, about in AUGMENTATIONS.items()),
+        group="data",
+        choices=tuple(AUGMENTATIONS),
     )
     train_portion: float = option(
         0.5,
