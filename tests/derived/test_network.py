@@ -82,26 +82,25 @@ def shake(module):
 
 
 @pytest.mark.parametrize("form", ["re-training", "search"])
-@pytest.mark.parametrize("space", ["darts", "darts8", "s2", "darts-large", "robust-s1", "robust-s3", "nasbench201"])
-@pytest.mark.parametrize("training", [True, False])
-def test_super_network_with_one_hot_weights_is_the_derived_network(space, form, training):
+@pytest.mark.parametrize("space", ["darts", "s2", "darts-large", "robust-s1", "robust-s3", "nasbench201"])
+def test_super_network_with_one_hot_weights_is_the_derived_network(space, form):
     """The same weights, the same function: in training and in evaluation, also the running statistics."""
-    space, cells = find_space(space), 4
+    space, cells = find_space(space), 3
     settings = {"affine": form == "re-training", "pool_norm": form == "search" and space.pool_norm}
     genotype = random_genotype(space, cells)
-    supernet = SuperNet(space, 5, cells=cells, channels=3, implementation="reference", **settings).double()
+    supernet = SuperNet(space, 5, cells=cells, channels=2, implementation="reference", **settings).double()
     shake(supernet)
-    network = DerivedNetwork(genotype, 5, cells=cells, channels=3, auxiliary=True, **settings).double()
+    network = DerivedNetwork(genotype, 5, cells=cells, channels=2, auxiliary=True, **settings).double()
     inherit_weights(network, supernet)
     x = torch.randn(4, 3, 9, 7, dtype=torch.float64)
     weights = [group.double() for group in one_hot_weights(space, genotype)]
-    with torch.no_grad():
-        one, other = network.train(training)(x), supernet.train(training)(x, weights)
-    assert float((one - other).norm() / other.norm()) < 1e-10
-    if training:  # the statistics that both have moved
-        before = network.eval()(x).detach()
-        inherit_weights(network, supernet)
-        assert float((network(x).detach() - before).norm() / before.norm()) < 1e-10
+    for training in (False, True):
+        with torch.no_grad():
+            one, other = network.train(training)(x), supernet.train(training)(x, weights)
+        assert float((one - other).norm() / other.norm()) < 1e-10
+    before = network.eval()(x).detach()  # with the statistics that both have moved
+    inherit_weights(network, supernet)
+    assert float((network(x).detach() - before).norm() / before.norm()) < 1e-10
 
 
 def test_inheriting_names_what_does_not_fit():
