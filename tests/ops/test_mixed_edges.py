@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amended_darts_ext import CANDIDATES, DARTS, mixed_edges, mixed_op, reference
 
-from .calls import Call, away_from_kinks, disagreement, inputs, outputs_and_gradients
+from .calls import Call, away_from_kinks, disagreement, examples, inputs, outputs_and_gradients
 
 FLOAT64, FLOAT32 = 1e-10, 2e-6
 
@@ -54,27 +54,27 @@ def values_per_channel(call: Call) -> int:
     return call.n * -(-call.h // call.stride) * -(-call.w // call.stride)
 
 
-@settings(max_examples=160)
+@settings(max_examples=examples(160))
 @given(calls | changing_calls)
-def test_float64_agrees_with_the_twin(call: Call) -> None:
+def test_float64_agrees_with_the_twin(device: str, call: Call) -> None:
     assume(call.running or values_per_channel(call) > 1)
-    fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, call.arguments())
+    fused = outputs_and_gradients(torch.ops.amended_darts.mixed_edges, call.arguments(device))
     truth = outputs_and_gradients(reference.mixed_edges, call.arguments())
     assert disagreement(fused, truth) < FLOAT64
 
 
-def errors_in_float32(call: Call, nudge: int = 0) -> tuple[float, float]:
+def errors_in_float32(call: Call, device: str, nudge: int = 0) -> tuple[float, float]:
     """How far the operator and the twin, both in float32, are from the float64 twin.
 
     nudge: inputs differ by about 1e-6 from one number to the next.
     """
-    arguments = replace(call, dtype=torch.float32).arguments()
+    arguments = replace(call, dtype=torch.float32).arguments(device)
     exact = replace(call, dtype=torch.float64).arguments()
     generator = torch.Generator().manual_seed(nudge)
     with torch.no_grad():  # the truth starts from the rounded inputs
         for to, value in zip(inputs(exact), inputs(arguments), strict=True):
             if nudge:
-                value.mul_(1 + 1e-6 * torch.randn(value.shape, generator=generator))
+                value.mul_(1 + 1e-6 * torch.randn(value.shape, generator=generator).to(device))
             to.copy_(value)
         for name in ("running_mean", "running_var"):
             if exact[name] is not None:
@@ -85,9 +85,9 @@ def errors_in_float32(call: Call, nudge: int = 0) -> tuple[float, float]:
     return disagreement(fused, truth), disagreement(twin, truth)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(calls | changing_calls)
-def test_float32_agrees_with_the_float64_twin(call: Call) -> None:
+def test_float32_agrees_with_the_float64_twin(device: str, call: Call) -> None:
     """To 2e-6, or to twice the error that the twin makes in float32.
 
     A few channels, or channels that are all alike, are left to float64: there a convolution does little but scale what
@@ -98,9 +98,9 @@ def test_float32_agrees_with_the_float64_twin(call: Call) -> None:
     call = replace(call, out_c=None if call.out_c is None else call.out_c + 3)
     call = replace(call, layout="sliced" if call.layout == "expanded" else call.layout)
     assume(away_from_kinks(call))
-    error, twin = errors_in_float32(call)
+    error, twin = errors_in_float32(call, device)
     if error > max(FLOAT32, 2 * twin):
-        twin = max(errors_in_float32(call, nudge)[1] for nudge in range(1, 9))
+        twin = max(errors_in_float32(call, device, nudge)[1] for nudge in range(1, 9))
     assert error <= max(FLOAT32, 2 * twin)
 
 

@@ -33,8 +33,8 @@ def lists(count: int, shapes: list[tuple[int, ...]], layout: str, dtype: torch.d
 
 @settings(max_examples=60)
 @given(shapes, layouts, st.sampled_from([torch.float32, torch.float64]), st.sampled_from([1.0, -1.0]))
-def test_agrees_with_the_twin(shapes: Any, layout: str, dtype: torch.dtype, sign: float) -> None:
-    check_against_the_twin(shapes, layout, dtype, sign, "cpu")
+def test_agrees_with_the_twin(device: str, shapes: Any, layout: str, dtype: torch.dtype, sign: float) -> None:
+    check_against_the_twin(shapes, layout, dtype, sign, device)
 
 
 def test_many_tensors_of_every_alignment(device: str) -> None:
