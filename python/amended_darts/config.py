@@ -19,13 +19,14 @@ from amended_darts.settings import (
     RunOptions,
     SpaceOptions,
     SpeedOptions,
+    WarningOptions,
     WeightOptions,
 )
 
 
 @dataclass(frozen=True)
 class SearchConfig(
-    RunOptions, SpeedOptions, EstimatorOptions, AlphaOptions, WeightOptions, SpaceOptions, DataOptions
+    RunOptions, SpeedOptions, WarningOptions, EstimatorOptions, AlphaOptions, WeightOptions, SpaceOptions, DataOptions
 ):  # fields stand in the order from last to first
     """Everything that a search depends on. ``option`` texts document the fields; units stand in brackets in the help.
 

@@ -17,6 +17,7 @@ from amended_darts.callbacks import Callback, Callbacks, Functions
 from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
 from amended_darts.data import heldout_batches, load_data
+from amended_darts.early_warning.callback import EarlyWarning
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.estimators import call_settings
 from amended_darts.extras import require
@@ -59,7 +60,7 @@ def search(
     """
     config = config.resolved()
     require("matplotlib", "drawing the cells")  # now, not after hours of searching
-    hooks = Callbacks([Progress(), *callbacks, Functions(on_epoch, on_step)])
+    hooks = Callbacks([EarlyWarning(config), Progress(), *callbacks, Functions(on_epoch, on_step)])
     with randomness.preserved(), StopRequest() as stop:
         data = load_data(config)
         state = SearchState(config, data)

@@ -36,6 +36,8 @@ COLUMNS = {
     "heldout_accuracy",
     "alpha_entropy",
     "operators",
+    "skip_share",
+    "skips",
     "seconds",
     "peak_memory_bytes",
 }

@@ -23,6 +23,7 @@ GROUPS = {
     "weights": "network weights w (SGD)",
     "alpha": "architectural parameters α (Adam)",
     "estimator": "gradient of α",
+    "warning": "early warning and stopping",
     "speed": "speed and memory",
     "run": "run",
 }

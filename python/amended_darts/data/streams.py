@@ -86,6 +86,14 @@ class Stream:
             random = generator(self.seed, self.purposes[1], number, 2)
             yield int(torch.randint(2**62, (), generator=random))
 
+    def sample(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The first ``count`` images of the half, as far as they fill whole batches (one at least), in a fixed order,
+        not augmented."""
+        batches = max(1, min(count, len(self.indices)) // self.batch_size)
+        chosen = self.indices[: batches * self.batch_size].split(self.batch_size)
+        for pixels, labels in self.data.train.batches(iter(chosen)):
+            yield self.prepare(pixels), labels.to(self.prepare.device)
+
     def _chosen(self, step: int) -> Iterator[Tensor]:
         number, position = divmod(step, self.steps_per_pass)
         while True:

@@ -6,4 +6,5 @@ from amended_darts.settings.estimator import EstimatorOptions as EstimatorOption
 from amended_darts.settings.run import RunOptions as RunOptions
 from amended_darts.settings.space import SpaceOptions as SpaceOptions
 from amended_darts.settings.speed import SpeedOptions as SpeedOptions
+from amended_darts.settings.warning import WarningOptions as WarningOptions
 from amended_darts.settings.weights import WeightOptions as WeightOptions
