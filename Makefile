@@ -1,6 +1,7 @@
 # The commands of this project; each makes the virtual environment it needs.
 #   make demo      a search on handwritten digits with the amended gradient, from nothing to pictures
 #   make test      all tests on this machine
+#   make soak      kills a search twenty times at random moments and resumes it
 #   make sanitize  the CPU kernels alone, under ASan, UBSan and TSan
 #   make emulate   the CUDA kernels on the CPU: all operator tests, planted bugs, sanitizers, and their budget
 #   make lint      formatting, style and types
@@ -14,7 +15,7 @@ TESTS ?= tests
 RUN ?= runs/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test sanitize emulator emulate lint format clean
+.PHONY: demo test soak sanitize emulator emulate lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/amended-darts search --config examples/demo.yaml --out $(RUN) --overwrite
@@ -24,6 +25,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest $(TESTS)
+
+soak: $(VENV)/installed-test
+	$(BIN)/python tests/search/soak.py --kills 20
 
 # The torch-free kernels in a program of their own, plain and under sanitizers.
 sanitize: $(VENV)/installed-dev

@@ -16,7 +16,7 @@ from amended_darts.search_loop import search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .test_resume import same
+from .soak import same
 
 
 @pytest.fixture(autouse=True)

@@ -21,37 +21,13 @@ from amended_darts.errors import Interrupted, RunError
 from amended_darts.search_loop import search
 
 from .processes import COMMAND, ENVIRONMENT
+from .soak import results, same, soak
 
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
     """They take longer than these searches, and test_search.py looks at them."""
     monkeypatch.setattr(search_loop, "_draw", lambda *arguments: None)
-
-
-CLOCKS = ("seconds", "peak_memory_bytes")
-
-
-def results(folder):
-    """All that a run leaves and that has to be the same bit for bit: clocks and memory aside."""
-    state = load_checkpoint(Path(folder) / "checkpoint.pt")
-    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    kept = ("epoch", "step", "network", "architecture", "weight_optimizer", "alpha_optimizer", "random")
-    return {
-        "state": {name: state[name] for name in kept},
-        "metrics": [{key: value for key, value in line.items() if key not in CLOCKS} for line in lines],
-        "genotype": (Path(folder) / "genotype.json").read_text(),
-    }
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +70,7 @@ def test_interrupted_at_any_step(tiny, monkeypatch, whole, name, call):
         with pytest.raises(Interrupted, match=r"interrupted at epoch \d of 2, step \d+ of 11; .*checkpoint.pt holds"):
             search(config)
     search(tiny(resume=True))
-    assert same(results(config.out), whole)
+    assert same(results(Path(config.out)), whole)
 
 
 def test_interrupted_again_and_again(tiny, monkeypatch, whole):
@@ -104,14 +80,14 @@ def test_interrupted_again_and_again(tiny, monkeypatch, whole):
             with pytest.raises(Interrupted):
                 search(tiny(resume=True))
     search(tiny(resume=True))
-    assert same(results(tiny().out), whole)
+    assert same(results(Path(tiny().out)), whole)
 
 
 def test_resuming_a_finished_search_changes_nothing(tiny, whole):
     config = tiny()
     search(config)
     search(tiny(resume=True))
-    assert same(results(config.out), whole)
+    assert same(results(Path(config.out)), whole)
 
 
 def test_metrics_are_cut_back_to_the_checkpoint(tiny, whole):
@@ -128,7 +104,7 @@ def test_metrics_are_cut_back_to_the_checkpoint(tiny, whole):
     assert len(metrics.read_text().splitlines()) == 2
     search(tiny(resume=True))
     assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == [1, 2]
-    assert same(results(config.out), whole)
+    assert same(results(Path(config.out)), whole)
 
 
 def command_line(out, *more):
@@ -150,17 +126,18 @@ def wait_for(path, process, timeout=120):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("moment", range(2))
-def test_killed_at_any_moment(tiny, whole, moment):
-    """kill -9, some random time after the first checkpoint; a checkpoint at every step, so that one is being written
-    at most moments."""
+def test_killed_at_random_moments(tmp_path):
+    """kill -9, three times, with a checkpoint at every step, so that one is being written at most moments; ``make
+    soak`` does it more often."""
+    settings = ("--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "4", "--alpha-lr", "0.05")
+    assert len(soak(tmp_path, 3, random.randrange(10**6), settings)) == 3
+
+
+def test_half_written_files_are_swept_away(tiny, whole):
+    """What a kill in the middle of writing leaves."""
     out = Path(tiny().out)
-    process = start(out, "--checkpoint-every", "1")
-    wait_for(out / "checkpoint.pt", process)
-    time.sleep(random.Random(moment).uniform(0, 1.5))
-    process.kill()
-    process.communicate()
-    (out / ".checkpoint.pt.1.tmp").write_bytes(b"half")  # what a kill in the middle of writing leaves
+    out.mkdir()
+    (out / ".checkpoint.pt.1.tmp").write_bytes(b"half")
     search(tiny(resume=True))
     assert same(results(out), whole)
     assert not [path for path in out.iterdir() if path.name.endswith(".tmp")]
@@ -182,7 +159,7 @@ def test_ctrl_c_on_the_command_line(tiny, whole):
 
 def test_resume_where_there_is_nothing_starts_at_the_beginning(tiny, whole):
     search(tiny(resume=True))
-    assert same(results(tiny().out), whole)
+    assert same(results(Path(tiny().out)), whole)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny, monkeypatch):
@@ -222,7 +199,7 @@ def test_a_second_ctrl_c_breaks_off(tiny, monkeypatch, whole):
     assert not isinstance(caught.value, Interrupted)
     assert load_checkpoint(Path(tiny().out) / "checkpoint.pt")["step"] == 0
     search(tiny(resume=True))
-    assert same(results(tiny().out), whole)
+    assert same(results(Path(tiny().out)), whole)
 
 
 def test_callers_generators_are_left_alone(tiny):

@@ -23,7 +23,7 @@ from amended_darts.spaces import find_space
 from amended_darts.supernet import SuperNet
 from torch import nn
 
-from .test_resume import results, same
+from .soak import results, same
 
 CPU = torch.device("cpu")
 
@@ -172,7 +172,7 @@ def test_float16_resumes_to_the_same_bits(tiny, tmp_path):
     state = load_checkpoint(Path(tiny().out) / "checkpoint.pt")
     assert state["precision"]["_growth_tracker"] == 11
     search(tiny(amp="fp16", resume=True))
-    assert same(results(tiny().out), results(whole.out))
+    assert same(results(Path(tiny().out)), results(whole.out))
 
 
 def test_compiled_search(tiny, tmp_path, monkeypatch):
