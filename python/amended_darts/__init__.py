@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from amended_darts.architecture import Architecture as Architecture
     from amended_darts.callbacks import Callback as Callback
     from amended_darts.config import SearchConfig as SearchConfig
+    from amended_darts.derived import DerivedNetwork as DerivedNetwork
+    from amended_darts.derived.files import load_network as load_network
     from amended_darts.errors import AmendedDartsError as AmendedDartsError
     from amended_darts.errors import InputError as InputError
     from amended_darts.errors import Interrupted as Interrupted
     from amended_darts.errors import RunError as RunError
     from amended_darts.genotype import Genotype as Genotype
+    from amended_darts.published import find_genotype as find_genotype
+    from amended_darts.retraining import RetrainConfig as RetrainConfig
+    from amended_darts.retraining.loop import RetrainResult as RetrainResult
+    from amended_darts.retraining.loop import retrain as retrain
     from amended_darts.search_loop import search as search
     from amended_darts.search_result import SearchResult as SearchResult
     from amended_darts.spaces import Space as Space
@@ -30,15 +36,21 @@ _HOMES = {
     "AmendedDartsError": "errors",
     "Architecture": "architecture",
     "Callback": "callbacks",
+    "DerivedNetwork": "derived",
     "Genotype": "genotype",
     "InputError": "errors",
     "Interrupted": "errors",
+    "RetrainConfig": "retraining",
+    "RetrainResult": "retraining.loop",
     "RunError": "errors",
     "SearchConfig": "config",
     "SearchResult": "search_result",
     "Space": "spaces",
     "SuperNet": "supernet",
+    "find_genotype": "published",
     "find_space": "spaces",
+    "load_network": "derived.files",
+    "retrain": "retraining.loop",
     "search": "search_loop",
 }
 

@@ -103,6 +103,22 @@ def test_super_network_with_one_hot_weights_is_the_derived_network(space, form):
     assert float((network(x).detach() - before).norm() / before.norm()) < 1e-10
 
 
+def test_whole_super_network_in_the_form_of_re_training():
+    """The stem for ImageNet and the auxiliary head too."""
+    space = find_space("darts")
+    genotype = random_genotype(space, 3)
+    settings = {"cells": 3, "channels": 4, "form": "imagenet", "auxiliary": True, "affine": True, "pool_norm": False}
+    supernet = SuperNet(space, 5, implementation="reference", **settings).double()
+    shake(supernet)
+    network = DerivedNetwork(genotype, 5, **settings).double()
+    inherit_weights(network, supernet)
+    x = torch.randn(4, 3, 40, 40, dtype=torch.float64)
+    weights = [group.double() for group in one_hot_weights(space, genotype)]
+    with torch.no_grad():
+        for one, other in zip(network.forward_both(x), supernet(x, weights), strict=True):
+            assert float((one - other).norm() / other.norm()) < 1e-10
+
+
 def test_inheriting_names_what_does_not_fit():
     space = find_space("darts")
     genotype = random_genotype(space, 3)

@@ -42,6 +42,12 @@ def test_nasbench201_is_the_default_for_its_cells():
     assert (config.lr, config.nesterov, config.weight_decay, config.clip, config.auxiliary) == (0.1, True, 5e-4, 0, 0)
 
 
+def test_augmentation_follows_the_recipe():
+    assert RetrainConfig().resolved().augment == "standard"
+    assert RetrainConfig(recipe="imagenet").resolved().augment == "imagenet"
+    assert RetrainConfig(recipe="imagenet", augment="none").resolved().augment == "none"
+
+
 def test_options_win_over_the_recipe():
     config = RetrainConfig(recipe="imagenet", schedule="cosine", drop_path=0.3, clip=0.0, nesterov=True).resolved()
     assert (config.schedule, config.drop_path, config.clip, config.nesterov) == ("cosine", 0.3, 0.0, True)
@@ -50,9 +56,9 @@ def test_options_win_over_the_recipe():
 
 def test_cutout_fits_the_image():
     assert RetrainConfig().resolved().fitted(20, 8, 8).cutout == 4
-    assert RetrainConfig(cutout=7).resolved().fitted(20, 8, 8).cutout == 7
-    with pytest.raises(InputError, match="--cutout: expected at most the image's 8 pixels, got 9"):
-        RetrainConfig(cutout=9).resolved().fitted(20, 8, 8)
+    assert RetrainConfig(cutout=3).resolved().fitted(20, 8, 8).cutout == 3
+    with pytest.raises(InputError, match="--cutout: expected at most half the image's 8 pixels, got 5"):
+        RetrainConfig(cutout=5).resolved().fitted(20, 8, 8)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from amended_darts.options import flag
 
 HELP = "measure a trained network on held-out images"
 
-DATA = ("data", "root", "image_size", "workers")
+DATA = ("data", "root", "image_size", "heldout_fraction", "workers")
 
 
 def add_arguments(parser: Any) -> None:
@@ -24,6 +24,7 @@ def add_arguments(parser: Any) -> None:
         ("data", str, f"data set: digits, cifar10, cifar100 or imagefolder {own}"),
         ("root", str, f"folder of the data set {own}"),
         ("image_size", int, f"imagefolder: images are scaled and cropped to this square [pixels] {own}"),
+        ("heldout_fraction", float, f"share of the held-out images, the same of every class [0..1] {own}"),
         ("workers", int, "imagefolder: processes that decode images (default: 0)"),
     ):
         parser.add_argument(flag(name), type=kind | None, default=None, help=text)
@@ -54,7 +55,7 @@ def run(options: Any) -> int:
         raise InputError("--data: expected the data set to measure on, got nothing")
     if not known:
         known["image_size"] = min(trained.spec.image)
-    settings: Any = RetrainConfig(**{**known, "workers": 0, **said}).resolved()
+    settings: Any = RetrainConfig(**{**known, "workers": 0, "augment": "none", **said}).resolved()
     data = load_data(settings)
     if len(data.classes) != len(trained.spec.classes) or len(data.mean) != len(trained.spec.mean):
         raise InputError(

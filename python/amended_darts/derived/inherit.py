@@ -35,7 +35,7 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
 
     ``network(x)`` then equals ``supernet(x, one_hot_weights(space, genotype))`` if both have the same depth, width and
     settings: ``DerivedNetwork(..., affine=False, pool_norm=True)`` fits a super-network as it is searched. Affine BN
-    that the super-network does not have is set to the identity; an auxiliary head stays as it is.
+    that the super-network does not have is set to the identity; an auxiliary head that it does not have stays as it is.
 
     Raises:
         InputError: names the part of the two networks that does not fit.
@@ -45,6 +45,10 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
         raise InputError(f"supernet: expected {len(network.cells)} cells as in network, got {len(source.cells)}")
     _copy("stem", *_parts(network.stem), *_parts(source.stem))
     _copy("classifier", *_parts(network.classifier), *_parts(source.classifier))
+    for name in ("stem1", "auxiliary"):
+        target, given = getattr(network, name), getattr(source, name)
+        if target is not None and given is not None:
+            _copy(name, *_parts(target), *_parts(given))
     for name, block in network.between.items():
         _copy(f"between[{name}]", *_parts(block), *_parts(source.between[name]))
     if network.norm is not None:

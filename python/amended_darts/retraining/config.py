@@ -9,8 +9,8 @@ from amended_darts.augmentations import AUGMENTATIONS
 from amended_darts.errors import InputError
 from amended_darts.options import Check, at_least, check_options, not_negative, option, positive, rate
 from amended_darts.recipes import RECIPES, Recipe, find_recipe
+from amended_darts.settings import ImageOptions
 
-SOME: Check = (lambda value: 0 < value <= 1, "a share above 0, at most 1")
 SHARE: Check = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 
 
@@ -20,7 +20,7 @@ def by_recipe(help: str, unit: str = "", group: str = "training", **settings: An
 
 
 @dataclass(frozen=True)
-class RetrainConfig:
+class RetrainConfig(ImageOptions):
     """Everything that a re-training depends on. Settings that are None take the recipe's value.
 
     Raises:
@@ -46,47 +46,14 @@ class RetrainConfig:
     )
     channels: int | None = by_recipe("width of the first cell", "channels", "network", check=at_least(1, "channel"))
 
-    data: str = option("digits", "data set: digits, cifar10, cifar100 or imagefolder", group="data")
-    root: str | None = option(
-        None,
-        "folder of the data set; digits comes with scikit-learn and needs none",
-        group="data",
-        metavar="FOLDER",
-        free=True,
-    )
-    image_size: int = option(
-        32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
-    )
-    fraction: float = option(
-        1.0,
-        "share of the training images to use, the same of every class, chosen by --seed",
-        "0..1",
-        "data",
-        check=SOME,
-    )
-    heldout_fraction: float = option(
-        1.0,
-        "share of the held-out images to measure on, the same of every class, whatever the seed",
-        "0..1",
-        "data",
-        check=SOME,
-    )
-    augment: str = option(
-        "standard",
+    augment: str | None = by_recipe(
         "changes to training images: " + "; ".join(f"{name}, {about}" for name, about in AUGMENTATIONS.items()),
         group="data",
         choices=tuple(AUGMENTATIONS),
+        unset="imagenet for that recipe, standard for others",
     )
     batch_size: int | None = by_recipe(
         "images per step", "images", "data", check=at_least(2, "images (batch normalisation needs two)")
-    )
-    workers: int = option(
-        0,
-        "imagefolder: processes that decode images; 0 decodes in the training itself",
-        "processes",
-        "data",
-        check=not_negative("a number of processes, 0 or more"),
-        free=True,
     )
     cutout: int | None = by_recipe(
         "side of the square that is erased in each training image",
@@ -169,7 +136,7 @@ class RetrainConfig:
         """
         check_options(self)
         name = self.recipe or ("nasbench201" if one_input else "cifar")
-        values = _values(find_recipe(name))
+        values = _values(name, find_recipe(name))
         config = replace(
             self, recipe=name, **{name: value for name, value in values.items() if getattr(self, name) is None}
         )
@@ -189,8 +156,8 @@ class RetrainConfig:
         side = min(height, width)
         recipe = find_recipe(self.recipe or "")
         cutout = min(recipe.cutout, side // 2) if self.cutout is None else self.cutout
-        if cutout > side:
-            raise InputError(f"--cutout: expected at most the image's {side} pixels, got {cutout}")
+        if cutout > side // 2:
+            raise InputError(f"--cutout: expected at most half the image's {side} pixels, got {cutout}")
         return replace(self, cutout=cutout, cells=depth if self.cells is None else self.cells)
 
     def to_dict(self) -> dict[str, Any]:
@@ -198,11 +165,12 @@ class RetrainConfig:
         return asdict(self)
 
 
-def _values(recipe: Recipe) -> dict[str, Any]:
+def _values(name: str, recipe: Recipe) -> dict[str, Any]:
     """A recipe in the words of the options."""
     names = {entry.name for entry in fields(RetrainConfig)} - {"cells", "cutout"}
-    values = {name: value for name, value in asdict(recipe).items() if name in names}
+    values = {entry: value for entry, value in asdict(recipe).items() if entry in names}
     return values | {
+        "augment": "imagenet" if name == "imagenet" else "standard",
         "schedule": "cosine" if recipe.lr_decay is None else "exponential",
         "lr_decay": 0.97 if recipe.lr_decay is None else recipe.lr_decay,
         "clip": recipe.clip or 0.0,

@@ -126,7 +126,7 @@ def _train(state: RetrainState, stop: StopRequest, on_epoch: Callable[[dict[str,
     bar = Progress()
     try:
         bar.on_start(watched)
-        batches = state.batches()
+        batches = state.stream.batches(state.total_step)
         while state.epoch < state.epochs:
             _train_epoch(state, batches, stop, bar)
             metrics = _end_epoch(state, stop)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from amended_darts import randomness
 from amended_darts.checkpoint import check_same_run, load_checkpoint, save_checkpoint
 from amended_darts.data import DataSet, Stream
-from amended_darts.data.cutout import cutout
-from amended_darts.data.generators import generator
 from amended_darts.derived import count_multiply_adds
 from amended_darts.derived.network import default_depth, find_form
 from amended_darts.derived.spec import NetworkSpec
@@ -25,8 +21,7 @@ from amended_darts.retraining.config import FREE_ON_RESUME, RetrainConfig
 from amended_darts.run_state import RunState
 
 KIND = "retrain"
-# Purposes of random numbers, distinct from those of amended_darts.data.streams.
-ORDER, AUGMENT, CUTOUT = range(100, 103)
+ORDER, AUGMENT = 100, 101  # purposes of random numbers, distinct from those of a search
 
 
 class RetrainState(RunState):
@@ -40,8 +35,7 @@ class RetrainState(RunState):
 
     def __init__(self, config: RetrainConfig, genotype: Genotype, data: DataSet) -> None:
         self.device = find_device(config.device)
-        pixels, _ = next(data.heldout.batches(iter([torch.tensor([0])])))
-        height, width = pixels.shape[2:]
+        height, width = data.image_size
         large = config.recipe == "imagenet" and genotype.cells[0].inputs > 1
         form = find_form(genotype, "imagenet" if large else None)
         self.config = config.fitted(_depth(config, genotype, form), height, width)
@@ -61,7 +55,9 @@ class RetrainState(RunState):
             nesterov=settings.nesterov,
         )
         every = torch.arange(len(data.train.labels))
-        self.stream = Stream(data, every, settings.batch_size, config.seed, ORDER, AUGMENT, self.device)
+        self.stream = Stream(
+            data, every, settings.batch_size, config.seed, ORDER, AUGMENT, self.device, settings.cutout
+        )
         super().__init__(Path(config.out), settings.epochs, self.stream.steps_per_pass)
 
     @property
@@ -76,13 +72,6 @@ class RetrainState(RunState):
     def drop_path(self) -> float:
         """Probability of this epoch."""
         return float(self.settings.drop_path * self.epoch / self.epochs)
-
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """From the step that comes next on, without end: every batch is a function of (seed, step) alone."""
-        step = self.total_step
-        for images, labels in self.stream.batches(step):
-            yield cutout(images, self.settings.cutout, generator(self.config.seed, CUTOUT, step)), labels
-            step += 1
 
     def multiply_adds(self) -> int:
         """Of the network for one image."""

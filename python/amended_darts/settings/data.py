@@ -1,4 +1,4 @@
-"""Which images a search learns from, and how they are dealt out."""
+"""Which images a run learns from, and how a search deals them out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SOME: Check = (lambda value: 0 < value <= 1, "a share above 0, at most 1")
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Which images a search learns from, and how they are dealt out."""
+class ImageOptions:
+    """Which images a run sees: a search or a re-training."""
 
     data: str = option("digits", "data set: digits, cifar10, cifar100 or imagefolder", group="data")
     root: str | None = option(
@@ -39,6 +39,20 @@ class DataOptions:
         "data",
         check=SOME,
     )
+    workers: int = option(
+        0,
+        "imagefolder: processes that decode images; 0 decodes in the run itself",
+        "processes",
+        "data",
+        check=not_negative("a number of processes, 0 or more"),
+        free=True,
+    )
+
+
+@dataclass(frozen=True)
+class DataOptions(ImageOptions):
+    """Which images a search learns from, and how they are dealt out."""
+
     augment: str = option(
         "standard",
         "changes to training images: " + "; ".join(f"{name}, {about}" for name, about in AUGMENTATIONS.items()),
@@ -58,12 +72,4 @@ class DataOptions:
         "images",
         "data",
         check=at_least(2, "images (batch normalisation needs two)"),
-    )
-    workers: int = option(
-        0,
-        "imagefolder: processes that decode images; 0 decodes in the search itself",
-        "processes",
-        "data",
-        check=not_negative("a number of processes, 0 or more"),
-        free=True,
     )
