@@ -44,6 +44,4 @@ def add_option(group: Any, entry: Any) -> None:
     text += f" (default: {facts['unset'] if entry.default is None else entry.default})"
     if len(kinds) == 2:
         kind = kind | None
-    group.add_argument(
-        flag(entry.name), type=kind, default=entry.default, help=text.replace("%", "%%"), metavar=metavar
-    )
+    group.add_argument(flag(entry.name), type=kind, default=entry.default, help=text, metavar=metavar)
