@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from xml.etree import ElementTree
 
 import pytest
 import torch
+from amended_darts import cli
 from amended_darts.drawing import draw_alphas, draw_cells
 from amended_darts.drawing.layout import arrange
 from amended_darts.errors import InputError
@@ -93,7 +95,7 @@ def test_states_of_nasbench201_have_the_numbers_of_its_notation():
 
 
 def test_unknown_format(tmp_path):
-    with pytest.raises(InputError, match=r"--out: expected a name that ends in .svg, .png, .pdf, got .*cells.gif"):
+    with pytest.raises(InputError, match=r"--out: expected a name that ends in .svg, .*, .dot, got .*cells.gif"):
         draw_cells(Genotype("mine", (cell((2, 0)),)), tmp_path / "cells.gif")
 
 
@@ -104,3 +106,32 @@ def test_alphas(tmp_path, name):
     weights = [torch.rand(14, len(space.normal[0])).softmax(1) for _ in groups]
     draw_alphas(space, groups, weights, tmp_path / "alphas.png")
     assert (tmp_path / "alphas.png").read_bytes().startswith(b"\x89PNG")
+
+
+@given(genotypes())
+@settings(max_examples=25, deadline=None)
+def test_dot_has_every_state_and_edge(tmp_path_factory, genotype):
+    path = tmp_path_factory.mktemp("dot") / "cells.dot"
+    draw_cells(genotype, path)
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    for index, found in enumerate(genotype.cells):
+        states = [line for line in lines if re.match(rf"c{index}_\w+ \[", line)]
+        assert len(states) == found.inputs + found.nodes + 1
+        arrows = re.findall(rf'^c{index}_(\d+) -> c{index}_(\d+) \[label="(\w+)"', "\n".join(lines), re.MULTILINE)
+        assert sorted((int(node), int(source), op) for source, node, op in arrows) == sorted(
+            (edge.node, edge.input, edge.op) for edge in found.edges
+        )
+    assert path.read_text().count("{") == path.read_text().count("}")
+
+
+def test_dot_quotes_names(tmp_path):
+    draw_cells(Genotype('a "b" \\', (cell((2, 0)),)), tmp_path / "cells.dot")
+    assert (tmp_path / "cells.dot").read_text().startswith('digraph "a \\"b\\" \\\\" {\n')
+
+
+def test_command_draws_genotypes_of_the_literature(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["draw", "pc_darts_image"]) == 0
+    assert capsys.readouterr().out == "cells.svg\n"
+    assert "sep_conv_5x5" in (tmp_path / "cells.svg").read_text()
+    assert cli.main(["draw", "DARTS_V2", "--out", "cells.dot"]) == 0

@@ -16,7 +16,7 @@ from amended_darts.spaces import SPACES, Space, find_space
 
 HELP = "show versions, the compiled library, search spaces, data sets and estimators"
 
-EXTRA = ("jsonargparse", "tqdm", "sklearn", "matplotlib")
+EXTRA = ("jsonargparse", "tqdm", "sklearn", "matplotlib", "safetensors", "onnx", "onnxruntime", "onnxscript")
 
 
 def add_arguments(parser: Any) -> None:

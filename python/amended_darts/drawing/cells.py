@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from amended_darts.drawing.dot import write_dot
 from amended_darts.drawing.layout import Layout, arrange
 from amended_darts.errors import InputError
 from amended_darts.extras import require
@@ -19,7 +20,7 @@ STEP = 1.12, 0.95  # inches between columns: of one or two cells, of many
 HALF = 0.3, 0.4  # inches: half the width of a box (even columns) and of a label (odd columns)
 MARGIN = 0.45  # inches
 PAGE = 17.0  # inches: widest picture of many cells
-FORMATS = (".svg", ".png", ".pdf")
+FORMATS = (".svg", ".png", ".pdf", ".dot")
 
 COLOURS = {
     "skip": "#4d4d4d",
@@ -34,7 +35,7 @@ COLOURS = {
 
 
 def draw_cells(genotype: Genotype, path: Path) -> None:
-    """Writes the picture; its format follows the name (.svg, .png or .pdf).
+    """Writes the picture; its format follows the name (.svg, .png or .pdf, or .dot for Graphviz, without a layout).
 
     Raises:
         InputError: another format, or matplotlib is not installed.
@@ -42,6 +43,9 @@ def draw_cells(genotype: Genotype, path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"--out: expected a name that ends in {', '.join(FORMATS)}, got {path}")
+    if path.suffix.lower() == ".dot":
+        write_dot(genotype, path, _title, _colour)
+        return
     matplotlib = require("matplotlib", "drawing the cells")
     from matplotlib.figure import Figure
 
