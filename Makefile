@@ -4,6 +4,7 @@
 #   make soak      kills a search twenty times at random moments and resumes it
 #   make sanitize  the CPU kernels alone, under ASan, UBSan and TSan
 #   make emulate   the CUDA kernels on the CPU: all operator tests, planted bugs, sanitizers, and their budget
+#   make gpu       where there is a GPU: all its tests, compute-sanitizer, benchmarks; writes build/gpu.json
 #   make lint      formatting, style and types
 #   make format    mends what can be mended
 PYTHON ?= python3
@@ -15,7 +16,7 @@ TESTS ?= tests
 RUN ?= runs/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak sanitize emulator emulate lint format clean
+.PHONY: demo test soak sanitize emulator emulate gpu gpu-rehearsal lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/amended-darts search --config examples/demo.yaml --out $(RUN) --overwrite
@@ -55,6 +56,14 @@ emulate: emulator
 	$(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
 	CUDA_ON_CPU_BETWEEN_BLOCKS=1 $(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
 	$(EMULATED).so $(BIN)/python -m tests.cuda_on_cpu.budget
+	$(EMULATED).so $(BIN)/python -m tests.gpu.run --rehearse --out build/gpu-rehearsal.json
+
+gpu: $(VENV)/installed-test
+	$(BIN)/python -m tests.gpu.run --out build/gpu.json
+
+# The same steps on the emulated kernels and small shapes.
+gpu-rehearsal: emulator
+	$(EMULATED).so $(BIN)/python -m tests.gpu.run --rehearse --out build/gpu-rehearsal.json
 
 CPP = $(shell git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.cu' 'tests/*.cuh')
 

@@ -27,20 +27,22 @@ class Shape:
     def __str__(self) -> str:
         return f"{self.channels} ch {self.size}x{self.size}" + (", stride 2" if self.stride == 2 else "")
 
-    def arguments(self, channels_last: bool = False) -> Arguments:
+    def arguments(self, channels_last: bool = False, device: str = "cpu") -> Arguments:
         """Fresh leaves that require grad."""
-        x = torch.randn(self.batch, self.channels, self.size, self.size)
+        x = torch.randn(self.batch, self.channels, self.size, self.size, device=device)
         shapes = [s for name in DARTS for s in CANDIDATES[name].param_shapes(self.channels, self.stride)]
-        params = [torch.randn(s) / (s[1] * s[2] * s[3]) ** 0.5 for s in shapes]
+        params = [torch.randn(s, device=device) / (s[1] * s[2] * s[3]) ** 0.5 for s in shapes]
         if channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
             params = [p.contiguous(memory_format=torch.channels_last) for p in params]
-        weights = torch.full((1, len(DARTS)), 1 / len(DARTS))
+        weights = torch.full((1, len(DARTS)), 1 / len(DARTS), device=device)
         return x.requires_grad_(), weights.requires_grad_(), [p.requires_grad_() for p in params]
 
 
 #: The targets' columns: three of stride 1, two of stride 2.
 SHAPES = (Shape(16, 32), Shape(32, 16), Shape(64, 8), Shape(32, 32, 2), Shape(64, 16, 2))
+#: A rehearsal.
+SMALL_SHAPES = (Shape(4, 8, batch=2), Shape(4, 8, 2, batch=2))
 
 
 def eager(stride: int, x: Tensor, weights: Tensor, params: list[Tensor]) -> Tensor:
@@ -137,9 +139,9 @@ def step(variant: str, stride: int, arguments: Arguments) -> tuple[Tensor, ...]:
     return torch.autograd.grad(y, [x, weights, *params], y.detach())
 
 
-def saved_bytes(variant: str, shape: Shape) -> int:
+def saved_bytes(variant: str, shape: Shape, device: str = "cpu") -> int:
     """What stays alive for backward, the edge's x included, its weights and params not."""
-    arguments = shape.arguments(VARIANTS[variant][1])
+    arguments = shape.arguments(VARIANTS[variant][1], device)
     x, weights, params = arguments
     own = {t.untyped_storage().data_ptr() for t in (weights, *params)}
     kept: dict[int, int] = {}

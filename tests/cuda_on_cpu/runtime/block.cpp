@@ -12,10 +12,17 @@
 
 namespace cuda_on_cpu {
 
-Blocks& blocks() {
-  static Blocks all;
-  return all;
-}
+namespace {
+
+Blocks all_blocks;
+
+// At the top of a fiber's stack, for its context: the tops of all stacks at the same place of a page would share few
+// lines of the caches.
+size_t reserved(int t) { return sizeof(Context) + static_cast<size_t>(t) * 448 % 16384; }
+
+}  // namespace
+
+Blocks& blocks() { return all_blocks; }
 
 void Blocks::begin(const std::function<void()>& thread, dim3 grid, dim3 block, size_t dynamic_shared) {
   body_ = &thread;
@@ -62,7 +69,7 @@ void Blocks::prepare(uint3 block) {
       thread.fiber.tsan = __tsan_create_fiber(0);
     }
     thread.state = State::fresh;
-    thread.context = reinterpret_cast<Context*>(stacks_[t] + kStackBytes - sizeof(Context));
+    thread.context = reinterpret_cast<Context*>(stacks_[t] + kStackBytes - reserved(t));
     const unsigned u = t;
     const Context context{
         {u % size_.x, u / size_.x % size_.y, u / (size_.x * size_.y)}, block, size_, grid_, t % 32, t / 32};
@@ -108,7 +115,7 @@ void Blocks::step(int t) {
   thread.state = State::ready;
   current_ = t;
   if (fresh)
-    start(thread.fiber, sizeof(Context), &entry);
+    start(thread.fiber, reserved(t), &entry);
   else
     resume(thread.fiber);
   current_ = -1;
@@ -150,10 +157,11 @@ void Blocks::release_barrier(int live) {
   for (auto thread = first; thread != end; ++thread) {
     if (thread->state == State::in_warp) explain_deadlock();
     if (thread->state != State::at_barrier) continue;
+    if (thread->line == first->line && std::strcmp(thread->where, first->where) == 0) continue;
     std::ostringstream places;
     places << "threads of one block wait at different __syncthreads(), " << first->where << ":" << first->line
            << " and " << thread->where << ":" << thread->line;
-    if (thread->line != first->line || std::strcmp(thread->where, first->where) != 0) fail(*thread, places.str());
+    fail(*thread, places.str());
   }
   if (live != count_) {
     std::ostringstream place;

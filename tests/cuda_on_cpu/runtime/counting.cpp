@@ -41,6 +41,7 @@ Range stack_of_this_thread() {
   return {reinterpret_cast<uintptr_t>(begin), reinterpret_cast<uintptr_t>(begin) + bytes};
 }
 
+bool counting = false;  // before a launch, the compiler's calls come from anywhere
 Traffic traffic;
 Range host_stack;
 std::unordered_map<uintptr_t, std::unique_ptr<Touched>> pages;
@@ -73,6 +74,7 @@ uint64_t mark(uintptr_t address, size_t bytes, bool store) {
 }
 
 void count(const void* p, size_t bytes, bool store) {
+  if (!counting) return;
   const Blocks& all = blocks();
   const auto address = reinterpret_cast<uintptr_t>(p);
   if (!all.running() || all.is_stack(p) || all.is_shared(p)) return;
@@ -89,9 +91,13 @@ void start_counting() {
   pages.clear();
   last_page = nullptr;
   host_stack = stack_of_this_thread();
+  counting = true;
 }
 
-Traffic counted() { return traffic; }
+Traffic counted() {
+  counting = false;
+  return traffic;
+}
 
 }  // namespace cuda_on_cpu
 

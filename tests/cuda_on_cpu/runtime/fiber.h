@@ -5,8 +5,8 @@
 
 namespace cuda_on_cpu {
 
-// A kernel's arguments are copied on to it: up to 32 KB of them.
-inline constexpr size_t kStackBytes = 128 * 1024;
+// What kernels take of it is small: structs of arguments stay where they are.
+inline constexpr size_t kStackBytes = 64 * 1024;
 
 struct Fiber {
   char* stack = nullptr;  // its lowest byte
