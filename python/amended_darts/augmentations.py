@@ -3,7 +3,7 @@
 AUGMENTATIONS = {
     "standard": "crops of the padded image and flips, as far as the data set has them",
     "none": "the images as they are",
-    "imagenet": "random crops of 8 to 100 % of the image, scaled to its usual size, flips, colour jitter",
+    "imagenet": "random crops of 0.08 to 1 of the image, scaled to its usual size, flips, colour jitter",
     "trivial": "TrivialAugment (arXiv 2103.10158), then standard",
     "randaugment": "RandAugment (arXiv 1909.13719), then standard",
 }
