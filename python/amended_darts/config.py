@@ -16,6 +16,7 @@ from amended_darts.settings import (
     AlphaOptions,
     DataOptions,
     EstimatorOptions,
+    NetworkOptions,
     RunOptions,
     SpaceOptions,
     SpeedOptions,
@@ -26,7 +27,15 @@ from amended_darts.settings import (
 
 @dataclass(frozen=True)
 class SearchConfig(
-    RunOptions, SpeedOptions, WarningOptions, EstimatorOptions, AlphaOptions, WeightOptions, SpaceOptions, DataOptions
+    RunOptions,
+    SpeedOptions,
+    WarningOptions,
+    EstimatorOptions,
+    AlphaOptions,
+    WeightOptions,
+    NetworkOptions,
+    SpaceOptions,
+    DataOptions,
 ):  # fields stand in the order from last to first
     """Everything that a search depends on. ``option`` texts document the fields; units stand in brackets in the help.
 
@@ -45,6 +54,7 @@ class SearchConfig(
 
     def resolved(self) -> SearchConfig:
         """The checked configuration with every default that depends on other settings filled in."""
+        from amended_darts.consistency import resolve_network
         from amended_darts.spaces import find_space
 
         check_options(self)
@@ -65,8 +75,7 @@ class SearchConfig(
             )
         return replace(
             self,
-            cells=space.cells if self.cells is None else self.cells,
-            channels=space.channels if self.channels is None else self.channels,
+            **resolve_network(self, space),
             **self._resolved_estimator(),
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from amended_darts.genotype import Topology
 from amended_darts.spaces import Space
 from amended_darts.supernet import SuperNet
 
@@ -35,15 +37,27 @@ def saved_bytes(network: nn.Module, *inputs: object) -> int:
 
 
 def supernet_bytes(
-    space: Space, classes: int, shape: Sequence[int], device: torch.device, cells: int, channels: int, recompute: bool
+    space: Space,
+    classes: int,
+    shape: Sequence[int],
+    device: torch.device,
+    cells: int,
+    channels: int,
+    recompute: bool,
+    topology: Topology | None = None,
+    **settings: Any,
 ) -> int:
     """What a step of a super-network keeps for its backward pass, without computing or allocating anything.
 
     Args:
         shape: of the images of a step, [N, C, H, W].
+        topology: the edges that are there, all by default.
+        settings: further ones of ``SuperNet``.
     """
     with FakeTensorMode(), torch.device(device):
-        network = SuperNet(space, classes, shape[1], cells=cells, channels=channels, recompute=recompute)
+        network = SuperNet(space, classes, shape[1], cells=cells, channels=channels, recompute=recompute, **settings)
+        if topology is not None:
+            network.keep_edges(topology)
         groups = [group.candidates for group in space.groups(cells)]
         weights = [torch.empty(len(edges), max(map(len, edges))) for edges in groups]
         return saved_bytes(network, torch.empty(*shape), weights)

@@ -16,6 +16,7 @@ from amended_darts.accumulation import Batch
 from amended_darts.callbacks import Callback, Callbacks, Functions
 from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
+from amended_darts.consistency import describe as describe_consistency
 from amended_darts.data import heldout_batches, load_data
 from amended_darts.early_warning.callback import EarlyWarning
 from amended_darts.errors import InputError, Interrupted, RunError
@@ -117,6 +118,7 @@ def _begin(state: SearchState) -> None:
     # How this start treats an earlier one is no setting: the file must serve with --resume too.
     settings = {name: value for name, value in config.to_dict().items() if name not in ("resume", "overwrite")}
     write_text(out / "config.json", json.dumps(settings, indent=2) + "\n")
+    write_text(out / "consistency.txt", describe_consistency(config))
     if state.total_step == 0:
         for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)
@@ -129,6 +131,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
     config = state.config
     for group in state.weight_optimizer.param_groups:
         group["lr"] = state.learning_rate
+    state.enter_epoch()
     state.network.train()
     while state.step < state.steps_per_epoch:
         began = time.perf_counter()
@@ -153,12 +156,12 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
             settings = call_settings(config, state.weight_optimizer)
             measured = alpha_step(
                 state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
-                parts=state.parts, gradient=state.gradient,
+                parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
             )  # fmt: skip
             _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
         measured |= weight_step(
             state.model, state.architecture, state.weight_optimizer, train, config.clip,
-            precision=state.precision, parts=state.parts, gradient=state.gradient,
+            precision=state.precision, parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
         )  # fmt: skip
     except FloatingPointError as error:
         raise RunError(f"{error}, {_where(state)}") from None
@@ -251,6 +254,6 @@ def _draw(state: SearchState, genotype: Genotype, weights: list[Tensor]) -> None
     """The pictures of the result."""
     from amended_darts.drawing import draw_alphas, draw_cells
 
-    out, space = state.checkpoint.parent, state.architecture.space
+    out, space, topology = state.checkpoint.parent, state.architecture.space, state.architecture.topology
     draw_cells(genotype, out / "cells.svg")
-    draw_alphas(space, space.groups(state.architecture.cells), weights, out / "alphas.png")
+    draw_alphas(space, space.groups(state.architecture.cells), weights, out / "alphas.png", topology)

@@ -23,16 +23,20 @@ from amended_darts.checkpoint import (
     save_checkpoint,
 )
 from amended_darts.config import SearchConfig
+from amended_darts.consistency import warning
 from amended_darts.data import DataSet, Stream, seeded_halves
 from amended_darts.data.generators import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
 from amended_darts.devices import find_device
 from amended_darts.errors import InputError
+from amended_darts.genotype import Topology
 from amended_darts.hypergradient import Gradient
 from amended_darts.memory import choose_recompute, supernet_bytes
 from amended_darts.metrics import History, Means
 from amended_darts.precision import Precision
-from amended_darts.spaces import SPACES, Space, check_cells, find_space, space_to_json
+from amended_darts.search_network import follow, given_topology, network_settings
+from amended_darts.spaces import SPACES, Space, find_space, space_to_json
 from amended_darts.supernet import SuperNet
+from amended_darts.topology import topology_of
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -77,21 +81,22 @@ class SearchState:
         halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)
         purposes = (WEIGHT_ORDER, WEIGHT_AUGMENT), (ALPHA_ORDER, ALPHA_AUGMENT)
         self.weight_stream, self.alpha_stream = (
-            Stream(data, half, config.batch_size, config.seed, order, augment, self.device)
-            for half, (order, augment) in zip(halves, purposes, strict=True)
+            Stream(data, half, config.batch_size, config.seed, order, augment, self.device, cutout)
+            for half, (order, augment), cutout in zip(halves, purposes, (config.cutout or 0, 0), strict=True)
         )
         space = find_space(config.space)
-        check_cells(space, config.cells or space.cells)
-        self.config = config = self._choose_recompute(space)
+        topology = given_topology(config, space)
+        self.config = config = self._choose_recompute(space, topology)
+        if config.compare and (told := warning(config)):
+            self.notes.append(told)
         randomness.seed_everything(config.seed)
         self.network = SuperNet(
             space,
             classes=len(data.classes),
             in_channels=len(data.mean),
-            cells=config.cells,
-            channels=config.channels,
             implementation=config.implementation,
             recompute=config.recompute == "always",
+            **network_settings(config),
         ).to(self.device)
         self.model: nn.Module = torch.compile(self.network) if config.compile else self.network  # type: ignore[assignment]
         self.architecture = Architecture(space, config.cells).to(self.device)
@@ -104,8 +109,24 @@ class SearchState:
             betas=(config.alpha_beta1, config.alpha_beta2),
             weight_decay=config.alpha_weight_decay,
         )
+        if topology is not None:
+            self.keep_edges(topology)
 
-    def _choose_recompute(self, space: Space) -> SearchConfig:
+    def keep_edges(self, topology: Topology) -> None:
+        """Goes on with those edges alone: one set of (node, input) per group of cells."""
+        follow(self.weight_optimizer, self.network, self.network.keep_edges(topology))
+        self.architecture.keep_edges(topology)
+
+    def enter_epoch(self) -> None:
+        """What changes from epoch to epoch: edges where they are pruned in this one, how often paths are dropped."""
+        config = self.config
+        due = config.edges == "pruned" and self.epoch >= (config.prune_epoch or 0)
+        if due and self.architecture.topology is None:
+            self.keep_edges(topology_of(self.architecture.genotype()))
+        if self.network.drop_path is not None:
+            self.network.set_drop_path((config.drop_path or 0.0) * self.epoch / config.epochs)
+
+    def _choose_recompute(self, space: Space, topology: Topology | None) -> SearchConfig:
         """The configuration with ``recompute`` decided."""
         config = self.config
         if config.recompute != "auto":
@@ -114,10 +135,13 @@ class SearchState:
             return replace(config, recompute="never")
         images = math.ceil(self.weight_stream.batch_size / config.accumulate)
         shape = (images, len(self.data.mean), *self.data.image_size)
-        cells, channels = config.cells or space.cells, config.channels or space.channels
+        settings = network_settings(config)
 
         def saved(recompute: bool) -> int:
-            return supernet_bytes(space, len(self.data.classes), shape, self.device, cells, channels, recompute)
+            classes = len(self.data.classes)
+            return supernet_bytes(
+                space, classes, shape, self.device, recompute=recompute, topology=topology, **settings
+            )
 
         recompute, why = choose_recompute(saved, self.device)
         self.notes.append(why)
@@ -167,6 +191,7 @@ class SearchState:
         """Writes the checkpoint, and keeps as many earlier ones as configured."""
         if self.config.keep > 1 and self._saved is not None and self._saved != self.total_step:
             keep_previous(self.checkpoint, self._saved)
+        topology = self.architecture.topology
         save_checkpoint(
             self.checkpoint,
             {
@@ -180,6 +205,7 @@ class SearchState:
                 "alphas": self.alphas,
                 "stopped": self.stopped,
                 "chosen": self.chosen,
+                "topology": topology and [sorted(map(list, edges)) for edges in topology],
                 "network": self.network.state_dict(),
                 "architecture": self.architecture.state_dict(),
                 "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -213,6 +239,9 @@ class SearchState:
             raise InputError(f"{self.checkpoint}: expected a complete checkpoint, it does not fit ({error})") from None
 
     def _restore(self, state: dict[str, Any]) -> None:
+        topology = state.get("topology")
+        if topology is not None and self.architecture.topology is None:
+            self.keep_edges([frozenset((node, source) for node, source in edges) for edges in topology])
         self.network.load_state_dict(state["network"])
         self.architecture.load_state_dict(state["architecture"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])

@@ -25,6 +25,7 @@ def alpha_step(
     settings: dict[str, Any],
     parts: Parts | None = None,
     gradient: Gradient | None = None,
+    auxiliary: float = 0.0,
 ) -> dict[str, Tensor]:
     """Moves α along the estimator's gradient; w and the running statistics stay as they are. Always in float32.
 
@@ -32,6 +33,7 @@ def alpha_step(
         settings: of the estimator.
         parts: whose turn it is; the whole batch by default.
         gradient: takes every derivative; ``parts`` by default, or something around it.
+        auxiliary: weight of the auxiliary head in the training loss; the validation loss is of the classifier alone.
 
     Returns 0-d tensors: alpha_loss and alpha_accuracy on ``val`` (of unrolled: after its step); gradient_norm; of the
     second term second_ratio, ‖second term‖ / ‖first‖ as they were added up, second_unscaled_ratio, the same before eta
@@ -46,12 +48,13 @@ def alpha_step(
 
     def train_loss() -> Tensor:
         images, labels, share = parts.of(train)
-        return share * F.cross_entropy(network(images, architecture.weights()), labels)
+        _, _, loss = losses(network(images, architecture.weights()), labels, auxiliary)
+        return share * loss
 
     def val_loss() -> Tensor:
         images, labels, share = parts.of(val)
-        logits = network(images, architecture.weights())
-        loss = share * F.cross_entropy(logits, labels)
+        logits, loss, _ = losses(network(images, architecture.weights()), labels)
+        loss = share * loss
         first_pass.add(loss, logits, labels, share)
         return loss
 
@@ -87,13 +90,15 @@ def weight_step(
     precision: Precision | None = None,
     parts: Parts | None = None,
     gradient: Gradient | None = None,
+    auxiliary: float = 0.0,
 ) -> dict[str, Tensor]:
-    """One SGD step on w with α held fixed. Returns train_loss, train_accuracy, gradient_norm (unclipped).
+    """One SGD step on w with α held fixed. Returns train_loss (of the classifier), train_accuracy, gradient_norm
+    (unclipped).
 
     Args:
         clip: largest norm of the gradient.
         precision: of the forward pass; float32 by default.
-        parts, gradient: as for :func:`alpha_step`.
+        parts, gradient, auxiliary: as for :func:`alpha_step`.
 
     Raises:
         FloatingPointError: gradients that overflow float16 at every scale of the loss.
@@ -107,10 +112,10 @@ def weight_step(
     def loss() -> Tensor:
         images, labels, share = parts.of(train)
         with precision.autocast():
-            logits = network(images, weights)
-        value = share * F.cross_entropy(logits.float(), labels)
-        first_pass.add(value, logits, labels, share)
-        return precision.scale(value)
+            output = network(images, weights)
+        logits, main, total = losses(output, labels, auxiliary)
+        first_pass.add(share * main, logits, labels, share)
+        return precision.scale(share * total)
 
     parameters = list(network.parameters())
     for parameter, slope in zip(parameters, (gradient or parts)(loss, parameters), strict=True):
@@ -118,6 +123,18 @@ def weight_step(
     norm = precision.step(optimizer, parameters, clip)
     optimizer.zero_grad(set_to_none=True)
     return {**first_pass.means, "gradient_norm": norm}
+
+
+def losses(
+    output: Tensor | tuple[Tensor, Tensor], labels: Tensor, auxiliary: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits in what a network gives, their cross-entropy, and the whole loss: that plus ``auxiliary`` times the
+    cross-entropy of the auxiliary head's logits where there are some."""
+    logits, beside = (output, None) if isinstance(output, Tensor) else output
+    main = F.cross_entropy(logits.float(), labels)
+    if beside is None or auxiliary == 0:
+        return logits, main, main
+    return logits, main, main + auxiliary * F.cross_entropy(beside.float(), labels)
 
 
 class _FirstPass:

@@ -48,7 +48,7 @@ def test_what_a_search_writes(tiny):
     result = search(tiny(), on_epoch=told.append)
     out = Path(result.config.out)
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "genotype.json", "checkpoint.pt", "cells.svg", "alphas.png"
+        "config.json", "metrics.jsonl", "genotype.json", "checkpoint.pt", "cells.svg", "consistency.txt", "alphas.png"
     }  # fmt: skip
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert lines == told == result.history

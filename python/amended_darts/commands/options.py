@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from jsonargparse import ActionYesNo, DefaultHelpFormatter
@@ -21,6 +22,10 @@ class Help(DefaultHelpFormatter):
         if "(default: " in (action.help or ""):
             return action.help or ""
         return super()._get_help_string(action)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        # Words such as re-training stay whole, so that they can be searched for.
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
     def _format_usage(self, usage: str | None, actions: Any, *arguments: Any, **settings: Any) -> str:
         actions = list(actions)

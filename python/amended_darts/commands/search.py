@@ -20,6 +20,7 @@ ONLY_WHAT_IS_SAID = True  # defaults come from the preset, if any, and only then
 GROUPS = {
     "data": "data",
     "space": "search space and super-network",
+    "network": "super-network, and consistency with re-training",
     "weights": "network weights w (SGD)",
     "alpha": "architectural parameters α (Adam)",
     "estimator": "gradient of α",

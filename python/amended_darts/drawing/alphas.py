@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ from torch import Tensor
 from amended_darts.drawing.layout import state_name
 from amended_darts.extras import require
 from amended_darts.files import replacing
+from amended_darts.genotype import Topology
 from amended_darts.spaces import Group, Space
 
 SQUARE = 0.5, 0.27  # inches: width and height of an entry
 
 
-def draw_alphas(space: Space, groups: Sequence[Group], weights: Sequence[Tensor], path: Path) -> None:
-    """Writes a PNG. ``weights``: softmax weights of each group, [edges, candidates].
+def draw_alphas(
+    space: Space, groups: Sequence[Group], weights: Sequence[Tensor], path: Path, topology: Topology | None = None
+) -> None:
+    """Writes a PNG. ``weights``: softmax weights of each group, [edges, candidates]. Rows of edges that are not in the
+    topology stay blank.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -41,7 +45,8 @@ def draw_alphas(space: Space, groups: Sequence[Group], weights: Sequence[Tensor]
         if index >= len(groups):
             axes.set_axis_off()
             continue
-        image = _heat_map(axes, space, groups[index], names[index], weights[index], top)
+        kept = space.edges if topology is None else topology[index]
+        image = _heat_map(axes, space, groups[index], names[index], weights[index], top, kept)
     if image is not None:
         figure.colorbar(image, ax=grid, label="softmax weight", fraction=0.03)
     buffer = io.BytesIO()
@@ -55,9 +60,19 @@ def _columns(group: Group) -> list[str]:
     return list(dict.fromkeys(name for names in group.candidates for name in names))
 
 
-def _heat_map(axes: Any, space: Space, group: Group, names: list[str], weights: Tensor, top: float) -> Any:
+def _heat_map(
+    axes: Any,
+    space: Space,
+    group: Group,
+    names: list[str],
+    weights: Tensor,
+    top: float,
+    kept: Collection[tuple[int, int]],
+) -> Any:
     values = [[math.nan] * len(names) for _ in space.edges]
     for row, candidates in enumerate(group.candidates):
+        if space.edges[row] not in kept:
+            continue
         for position, name in enumerate(candidates):
             values[row][names.index(name)] = float(weights[row, position])
     image = axes.imshow(values, cmap="viridis", vmin=0, vmax=top, aspect="auto")

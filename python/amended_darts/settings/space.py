@@ -13,8 +13,18 @@ class SpaceOptions:
 
     space: str = option("darts", "search space (amended-darts info lists them)", group="space")
     cells: int | None = option(
-        None, "depth of the super-network", "cells", "space", check=at_least(1, "cell"), unset="the space's own"
+        None,
+        "depth of the super-network",
+        "cells",
+        "space",
+        check=at_least(1, "cell"),
+        unset="the space's own; with --consistent the recipe's",
     )
     channels: int | None = option(
-        None, "width of the first cell", "channels", "space", check=at_least(1, "channel"), unset="the space's own"
+        None,
+        "width of the first cell",
+        "channels",
+        "space",
+        check=at_least(1, "channel"),
+        unset="the space's own; with --consistent the recipe's",
     )
