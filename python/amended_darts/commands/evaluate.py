@@ -63,8 +63,11 @@ def run(options: Any) -> int:
             f"as the network was trained on, got {len(data.classes)} and {len(data.mean)}"
         )
     found = evaluate(trained.network.to(device), data, options.batch_size, device, options.bf16)
-    print(f"{found['images']} held-out images of {data.name}: loss {found['loss']}, "
-          f"top-1 {found['top1']:.4f}, top-5 {found['top5']:.4f}")  # fmt: skip
+    loss = "-" if found["loss"] is None else f"{found['loss']:.4f}"
+    print(
+        f"{found['images']} held-out images of {data.name}: loss {loss}, top-1 {found['top1']:.4f}, "
+        f"top-5 {found['top5']:.4f}"
+    )
     if options.out is not None:
         write_text(Path(options.out), json.dumps(found, indent=2) + "\n")
         print(options.out)
