@@ -109,6 +109,7 @@ def side_by_side(config: SearchConfig) -> list[Setting]:
         Setting("drop-path", "--drop-path", config.drop_path, recipe.drop_path),
         Setting("auxiliary head", "--auxiliary", config.auxiliary, recipe.auxiliary),
         Setting("cutout", "--cutout", config.cutout, recipe.cutout),
+        Setting("augmentation", "--augment", config.augment, "imagenet" if config.recipe == "imagenet" else "standard"),
         Setting("batch size", "--batch-size", config.batch_size, recipe.batch_size),
         Setting("weight decay", "--weight-decay", config.weight_decay, recipe.weight_decay),
         Setting("label smoothing", "", 0.0, recipe.label_smoothing),

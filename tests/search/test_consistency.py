@@ -44,7 +44,7 @@ def test_consistent_is_the_recipe():
 def test_consistent_with_imagenet_and_with_nasbench201():
     config = SearchConfig(consistent=True, recipe="imagenet", cutout=4).resolved()
     assert (config.cells, config.channels, config.stem, config.drop_path) == (14, 48, "imagenet", 0)
-    assert names(config) == ["cutout", "batch size", "weight decay", "label smoothing"]
+    assert names(config) == ["cutout", "augmentation", "batch size", "weight decay", "label smoothing"]
     config = SearchConfig(space="nasbench201", consistent=True).resolved()
     assert (config.recipe, config.cells, config.channels, config.edges) == ("nasbench201", 15, 16, "all")
     assert names(config) == ["batch size", "weight decay"]

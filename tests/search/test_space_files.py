@@ -9,10 +9,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from amended_darts import cli
+from amended_darts.architecture import Architecture
+from amended_darts.derived import DerivedNetwork
 from amended_darts.errors import InputError
 from amended_darts.genotype import Genotype, derive
 from amended_darts.spaces import OPERATORS, SPACES, Space, find_space, parse_space, space_to_json
+from amended_darts.supernet import SuperNet
+from amended_darts.topology import topology_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +76,26 @@ def test_genotypes_carry_the_space(space, draw):
     again = Genotype.from_json(genotype.to_json())
     assert again == genotype
     assert again.definition == space
+
+
+@given(spaces(), st.integers(0, 2**31))
+@settings(max_examples=12, deadline=None)
+def test_any_space_can_be_searched_and_derived(space, seed):
+    """Its super-network computes and has gradients of α; the genotype that α gives makes a derived network."""
+    torch.manual_seed(seed)
+    network = SuperNet(space, 3, cells=space.cells, channels=2, implementation="reference")
+    architecture = Architecture(space, space.cells)
+    x = torch.randn(2, 3, 8, 8)
+    logits = network(x, architecture.weights())
+    assert logits.shape == (2, 3)
+    gradients = torch.autograd.grad(logits.square().sum(), list(architecture.parameters()), allow_unused=True)
+    assert all(gradient is None or torch.isfinite(gradient).all() for gradient in gradients)
+    genotype = Genotype.from_json(architecture.genotype().to_json())
+    derived = DerivedNetwork(genotype, 3, cells=space.cells, channels=2)
+    assert derived(x).shape == (2, 3)
+    kept = topology_of(genotype)
+    network.keep_edges(kept)
+    assert network(x, architecture.weights()).shape == (2, 3)
 
 
 @pytest.mark.parametrize("name", SPACES)
