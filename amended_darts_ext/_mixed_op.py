@@ -91,10 +91,12 @@ def _mixed_edges_fake(
 
 
 def _fake_saved(x: Tensor, size: Sequence[int], edges: int, convolutions: int) -> list[Tensor]:
-    """What the CPU keeps for backward: each convolution's output before BN, channels filled up to whole vectors."""
-    if x.device.type != "cpu" or x.dtype == torch.float64:
-        return []
+    """What is kept for backward: each convolution's output before BN; on the CPU, channels fill whole vectors."""
     n, c, h, w = size
+    if x.device.type != "cpu":
+        return [x.new_empty(convolutions * n * c * h * w) for _ in range(edges)]
+    if x.dtype == torch.float64:
+        return []
     width = {"baseline": 4, "avx2": 8, "avx512": 16}[torch.ops.amended_darts._cpu_isa()]
     floats = convolutions * n * ((c + width - 1) // width * width) * h * w
     return [x.new_empty(floats, dtype=torch.float32) for _ in range(edges)]

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "../common/perturbation.h"
-#include "shared_memory.h"
+#include "block_sum.cuh"
 
 namespace amended_darts::perturbation {
 
@@ -99,18 +99,6 @@ __global__ void __launch_bounds__(kThreads)
                 [divisor](T plus, T minus) { return (plus - minus) / divisor; });
 }
 
-// Sum over the block in a fixed order: halves are folded until one is left. The result is valid in thread 0.
-__device__ inline double block_sum(double value) {
-  CU_SHARED(double, partial, [kThreads]);
-  partial[threadIdx.x] = value;
-  __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) partial[threadIdx.x] += partial[threadIdx.x + half];
-    __syncthreads();
-  }
-  return partial[0];
-}
-
 // partial[block] = the sum of squares of its chunk, in float64. Each thread sums the same elements in the same order
 // whether they can be loaded four at a time or not: where a tensor lies in memory does not change its norm.
 template <typename T>
@@ -133,7 +121,7 @@ __global__ void __launch_bounds__(kThreads) squares_kernel(const Table<T, 1> __g
 #pragma unroll
     for (int j = 0; j < 4; ++j) sum += static_cast<double>(x.value[j]) * static_cast<double>(x.value[j]);
   }
-  sum = block_sum(sum);
+  sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
@@ -144,7 +132,7 @@ __global__ void __launch_bounds__(kThreads) finish_norm_kernel(const double* __r
                                                                T* __restrict__ out) {  // one number
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += partial[i];
-  sum = block_sum(sum);
+  sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) {
     const double norm = sqrt(sum);
     *out = static_cast<T>(radius < 0 ? norm : step_size(norm, radius));

@@ -54,7 +54,7 @@ def allowances(source: str) -> dict[tuple[str, str], Allowance]:
                 )
             continue
         comment = ""
-        if match := re.search(r"\b(\w+)\(", line.split("__launch_bounds__", 1)[-1].split(")", 1)[-1]):
+        if match := re.search(r"\b(\w+_kernel)\(", line):
             for kind, allowance in waiting.items():
                 result[match.group(1), kind] = allowance
             waiting = {}

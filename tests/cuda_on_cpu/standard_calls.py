@@ -6,6 +6,7 @@ import torch
 
 import amended_darts_ext as ext
 
+from ..ops.calls import Call
 from . import emulator
 
 
@@ -17,10 +18,20 @@ def perturbation(dtype: torch.dtype) -> None:
     ext.central_difference(lists[0], lists[1], step)
 
 
+def mixed_edges(dtype: torch.dtype) -> None:
+    """Forward and backward, in the numbers of channels that have kernels of their own."""
+    for c, stride in ((16, 1), (32, 2), (64, 1)):
+        arguments = Call(n=1, c=c, h=8, w=8, stride=stride, dtype=dtype).arguments()
+        y, *_ = ext.mixed_edges(**arguments)
+        y[0].sum().backward()
+
+
 def run_all() -> list[emulator.Launch]:
     """The launches of all calls."""
     emulator.load()
     emulator.take_launches()
     for dtype in (torch.float32, torch.float64):
         perturbation(dtype)
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        mixed_edges(dtype)
     return emulator.take_launches()

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 import amended_darts_ext
 from amended_darts_ext import CANDIDATES, DARTS, MixedEdges, MixedOp, reference
 
+from ..cuda_on_cpu import emulator
 from .calls import Call, inputs
 
 OPS = torch.ops.amended_darts
@@ -102,6 +103,8 @@ def test_public_operators_have_a_typed_function() -> None:
     ],
 )
 def test_opcheck(call: Call, stride: int, device: str) -> None:
+    if emulator.library_path() is not None and not call.recompute:
+        pytest.skip("of CPU tensors the fake tells what the CPU's own kernels keep")
     arguments = Call(**{**call.__dict__, "stride": stride}).arguments(device)
     torch.library.opcheck(OPS.mixed_edges.default, (), arguments)
     no_edges = ("weights", "running_mean", "running_var", "bn_weight", "bn_bias")

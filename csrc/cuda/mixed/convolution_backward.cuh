@@ -1,0 +1,238 @@
+// Backward through BN and product: gradients of the 1x1 (or dense) weights, of the depthwise weights, and of the
+// depthwise convolution's output. One launch for all convolutions.
+//
+// A block goes through every `splits`-th tile for one unit of work and keeps its part of the parameters' gradients in
+// registers: partial results, one per split, are added later in a fixed order (finish.cuh). Where the channels fit in
+// M rows a unit is the whole convolution: its input is convolved again, z follows by a product, and neither z nor the
+// depthwise output is ever kept in memory. Otherwise units are M x M parts of the weights, and z is read.
+#pragma once
+
+#include "convolution.cuh"
+
+namespace amended_darts::mixed {
+
+struct Unit {
+  int16_t convolution = 0;
+  int16_t tap = 0;                     // dense
+  int32_t first_row = 0, end_row = 0;  // channels of the result
+  int32_t first_column = 0;            // M channels of the source from here
+  bool input = false;                  // gradient of the depthwise output (and weights), or, dense, of z
+  bool weights = false;                // gradient of the 1x1 or dense weights
+};
+
+inline constexpr int kMaxUnits = 256;
+
+template <typename S>
+struct ConvolutionBackwardCall {
+  using A = wide_t<S>;
+  Tiling tiling;  // of the results
+  A eps = A(0);
+  int32_t splits = 1;
+  bool parameters = false;  // depthwise weights' gradients are wanted
+  A* partial = nullptr;     // [splits, partial_size]
+  int64_t partial_size = 0;
+  int32_t count = 0;
+  Unit units[kMaxUnits];
+  Convolution<S> convolutions[kMaxConvolutions];
+};
+
+template <int M>
+struct ConvolutionBackwardShared {
+  static constexpr int kRows = M * kPitch, kWeightPitch = M + 4, kWeights = M * kWeightPitch, kTaps = kChannels * 49;
+  __host__ __device__ static int size(int patch) { return 2 * kRows + kWeights + kTaps + kChannels * patch; }
+};
+
+// Gradient of z at a segment, from that of BN(z): factor · grad arrives, batch statistics take their part off.
+template <typename S, typename A = wide_t<S>>
+__device__ inline void gradient_of_z(const Convolution<S>& conv, const Place& place, int c, A eps,
+                                     const A (&z)[kSegment], A (&grad)[kSegment]) {
+  A scale = reciprocal_deviation(load(conv.norm.var + c), eps);
+  if (conv.norm.weight != nullptr) scale *= load(conv.norm.weight + c);
+  const A mean = load(conv.norm.mean + c), factor = factor_of(conv.factor, place.count > 0 ? place.n : 0);
+  const A k0 = conv.correction == nullptr ? A(0) : load(conv.correction + 2 * c);
+  const A k1 = conv.correction == nullptr ? A(0) : load(conv.correction + 2 * c + 1);
+  load_segment(conv.grad, place, c, grad);
+#pragma unroll
+  for (int j = 0; j < kSegment; ++j)
+    grad[j] = j < place.count ? scale * (factor * grad[j] - k0 - (z[j] - mean) * k1) : A(0);
+}
+
+inline constexpr int kTapRounds = 4;  // 16 channels · 49 taps for 256 threads
+
+// acc[r] += the gradient of a depthwise weight: thread i of the block holds weights i, i + 256, ... of 16 channels.
+template <typename S, typename A = wide_t<S>>
+__device__ inline void depthwise_weights_step(const Convolution<S>& conv, const Tiling& tiling, const Patch& patch,
+                                              const A* patch_shared, const A* grad, A (&acc)[kTapRounds]) {
+  const int taps = conv.kernel * conv.kernel;
+#pragma unroll
+  for (int r = 0; r < kTapRounds; ++r) {
+    const int i = r * kThreads + threadIdx.x;
+    if (i >= kChannels * taps) continue;
+    const int channel = i / taps, tap = i % taps;
+    const A* from = patch_shared + channel * patch.per_channel + tap / conv.kernel * conv.dilation * patch.pitch +
+                    tap % conv.kernel * conv.dilation;
+    const A* gradients = grad + channel * kPitch;
+    A sum = A(0);
+#pragma unroll 1
+    for (int segment = 0; segment < kSegments; ++segment) {
+      const Place place = place_of(tiling, {0, 0, 0, 0}, segment);
+      const A* at = from + place.local_n * patch.per_sample + place.local_y * conv.stride * patch.pitch +
+                    place.local_x * conv.stride;
+#pragma unroll
+      for (int j = 0; j < kSegment; ++j) sum += gradients[segment * kSegment + j] * at[j * conv.stride];
+    }
+    acc[r] += sum;
+  }
+}
+
+// Budget: occupancy >= 25 %: a block keeps the gradients of all its weights and the results of two products in
+// registers and shared memory, which saves 10 transfers of an activation for each edge; a block more would spill.
+template <typename S, int M>
+__global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 3 : 2)
+    convolution_backward_kernel(const ConvolutionBackwardCall<S> __grid_constant__ call) {
+  using A = wide_t<S>;
+  using Shared = ConvolutionBackwardShared<M>;
+  constexpr int kSteps = M / kChannels;
+  CU_DYNAMIC_SHARED(A, shared);
+  A* const inputs = shared;                  // [M][kPitch] depthwise output, or what a dense tap sees
+  A* const grads = inputs + Shared::kRows;   // [M][kPitch] gradient of z, then of the depthwise output
+  A* const weights = grads + Shared::kRows;  // [M columns][rows, pitch M + 4]
+  A* const taps = weights + Shared::kWeights;
+  A* const patch_shared = taps + Shared::kTaps;
+
+  const Unit unit = call.units[blockIdx.x % call.count];
+  const int split = blockIdx.x / call.count;
+  const Convolution<S>& conv = call.convolutions[unit.convolution];
+  const bool depthwise = conv.taps == Taps::depthwise;
+  const bool again = conv.z.data == nullptr;  // z from a product; only in whole units
+  const bool depthwise_weights = depthwise && unit.input && call.parameters;
+  const int channel = threadIdx.x / kSegments, segment = segment_of_thread();
+  const int taps_of_depthwise = conv.kernel * conv.kernel;
+  const Patch patch = Patch::of_inputs(call.tiling, conv.kernel, conv.dilation, conv.padding, conv.stride);
+
+  A acc_weights[M / 16][M / 16] = {};
+  A acc_taps[kSteps][kTapRounds] = {};
+  const int64_t tiles = call.tiling.tiles();
+  bool loaded = false;
+  for (int64_t tile = split; tile < tiles; tile += call.splits) {
+    const TileOrigin origin = tile_origin(call.tiling, tile);
+    const Place place = place_of(call.tiling, origin, segment);
+    if (unit.weights || again) {
+      for (int step = 0; step < kSteps; ++step) {
+        const int first = unit.first_column + step * kChannels;
+        A* const to = inputs + step * kChannels * kPitch;
+        if (depthwise) {
+          depthwise_step(conv, call.tiling, origin, first, call.eps, patch_shared, taps, to);
+          __syncthreads();
+        } else {
+          A value[kSegment];
+          load_tap(conv, unit.tap, first + channel, place, call.eps, value);
+#pragma unroll
+          for (int j = 0; j < kSegment; ++j) to[channel * kPitch + segment * kSegment + j] = value[j];
+        }
+      }
+    }
+    A acc_input[M / 16][kSegment] = {};
+    for (int first_row = unit.first_row; first_row < unit.end_row; first_row += M) {
+      if (depthwise && (unit.input || again) && !loaded) {
+        for (int i = threadIdx.x; i < M * M; i += kThreads)
+          weights[i % M * Shared::kWeightPitch + i / M] =
+              weight_at(conv, 0, first_row + i / M, unit.first_column + i % M);
+        loaded = unit.end_row - unit.first_row <= M;
+      }
+      __syncthreads();
+      A z[M / 16][kSegment] = {};
+      if (again) multiply<M>(inputs, M, [&](int k, int row) { return weights[k * Shared::kWeightPitch + row]; }, z);
+#pragma unroll
+      for (int i = 0; i < M / 16; ++i) {
+        const int row = row_of_thread<M>(i), c = first_row + row;
+        A grad[kSegment] = {};
+        if (c < conv.out) {
+          if (!again) load_segment(conv.z.read_only(), place, c, z[i]);
+          gradient_of_z(conv, place, c, call.eps, z[i], grad);
+          if (!depthwise && unit.input) store_segment(conv.grad_z, place, c, grad);
+        }
+#pragma unroll
+        for (int j = 0; j < kSegment; ++j) grads[row * kPitch + segment * kSegment + j] = grad[j];
+      }
+      __syncthreads();
+      if (unit.weights) {
+#pragma unroll(M == 64 ? 2 : 1)
+        for (int p = 0; p < kPositions; p += kSegment) {
+          Four<A> a[M / 16], b[M / 16];
+#pragma unroll
+          for (int i = 0; i < M / 16; ++i) {
+            a[i] = *reinterpret_cast<const Four<A>*>(grads + (channel + 16 * i) * kPitch + p);
+            b[i] = *reinterpret_cast<const Four<A>*>(inputs + (segment + 16 * i) * kPitch + p);
+          }
+#pragma unroll
+          for (int i = 0; i < M / 16; ++i)
+#pragma unroll
+            for (int j = 0; j < M / 16; ++j)
+#pragma unroll
+              for (int q = 0; q < 4; ++q) acc_weights[i][j] += a[i].value[q] * b[j].value[q];
+        }
+      }
+      if (depthwise && unit.input)
+        multiply<M>(grads, M, [&](int k, int row) { return weights[row * Shared::kWeightPitch + k]; }, acc_input);
+      __syncthreads();
+    }
+    if (!depthwise || !unit.input) continue;
+#pragma unroll
+    for (int i = 0; i < M / 16; ++i) {
+      const int row = row_of_thread<M>(i), c = unit.first_column + row;
+      if (c < conv.in && conv.grad_in.data != nullptr) store_segment(conv.grad_in, place, c, acc_input[i]);
+      if (depthwise_weights) {
+#pragma unroll
+        for (int j = 0; j < kSegment; ++j)
+          grads[row * kPitch + segment * kSegment + j] = j < place.count ? acc_input[i][j] : A(0);
+      }
+    }
+    if (!depthwise_weights) continue;
+    // The patch of the last step is still there where it is the only one.
+    const bool still = kSteps == 1 && (unit.weights || again);
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      if (!still) {
+        if (step > 0) __syncthreads();
+        load_source(conv, call.tiling, origin, unit.first_column + step * kChannels, call.eps, patch, patch_shared);
+      }
+      __syncthreads();
+      depthwise_weights_step(conv, call.tiling, patch, patch_shared, grads + step * kChannels * kPitch, acc_taps[step]);
+    }
+    __syncthreads();
+  }
+
+  A* const partial = call.partial + split * call.partial_size;
+  if (unit.weights) {
+    const int half = conv.out / 2;
+#pragma unroll
+    for (int i = 0; i < M / 16; ++i)
+#pragma unroll
+      for (int j = 0; j < M / 16; ++j) {
+        const int row = unit.first_row + channel + 16 * i, column = unit.first_column + segment + 16 * j;
+        if (row >= conv.out || column >= conv.in) continue;
+        if (conv.taps == Taps::reduce) {
+          if ((row >= half) != (unit.tap == 1)) continue;
+          const int64_t begin = unit.tap == 0 ? conv.grad_weight : conv.grad_weight2;
+          partial[begin + static_cast<int64_t>(unit.tap == 0 ? row : row - half) * conv.in + column] =
+              acc_weights[i][j];
+        } else {
+          partial[conv.grad_weight + (static_cast<int64_t>(row) * conv.in + column) * conv.num_taps() + unit.tap] =
+              acc_weights[i][j];
+        }
+      }
+  }
+  if (!depthwise_weights) return;
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step)
+#pragma unroll
+    for (int r = 0; r < kTapRounds; ++r) {
+      const int i = r * kThreads + threadIdx.x, c = unit.first_column + step * kChannels + i / taps_of_depthwise;
+      if (i < kChannels * taps_of_depthwise && c < conv.in)
+        partial[conv.grad_depthwise + static_cast<int64_t>(c) * taps_of_depthwise + i % taps_of_depthwise] =
+            acc_taps[step][r];
+    }
+}
+
+}  // namespace amended_darts::mixed
