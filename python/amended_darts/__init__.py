@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from amended_darts.architecture import Architecture as Architecture
     from amended_darts.callbacks import Callback as Callback
+    from amended_darts.candidates import register_candidate as register_candidate
+    from amended_darts.candidates import register_space as register_space
     from amended_darts.config import SearchConfig as SearchConfig
+    from amended_darts.data.custom import custom_data as custom_data
     from amended_darts.derived import DerivedNetwork as DerivedNetwork
     from amended_darts.derived.files import load_network as load_network
     from amended_darts.errors import AmendedDartsError as AmendedDartsError
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from amended_darts.search_result import SearchResult as SearchResult
     from amended_darts.spaces import Space as Space
     from amended_darts.spaces import find_space as find_space
+    from amended_darts.spaces import uniform as uniform
     from amended_darts.supernet import SuperNet as SuperNet
 
 _HOMES = {
@@ -47,11 +51,15 @@ _HOMES = {
     "SearchResult": "search_result",
     "Space": "spaces",
     "SuperNet": "supernet",
+    "custom_data": "data.custom",
     "find_genotype": "published",
     "find_space": "spaces",
     "load_network": "derived.files",
+    "register_candidate": "candidates",
+    "register_space": "candidates",
     "retrain": "retraining.loop",
     "search": "search_loop",
+    "uniform": "spaces",
 }
 
 __all__ = ["__version__", *_HOMES]

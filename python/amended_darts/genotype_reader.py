@@ -9,7 +9,7 @@ from typing import Any
 from amended_darts.genotype import Cell, Edge, Genotype
 from amended_darts.json_reader import JsonReader, show
 from amended_darts.nasbench201 import cell_string
-from amended_darts.spaces import INPUTS, OPERATORS, SPACES, Space
+from amended_darts.spaces import INPUTS, SPACES, Space, operators
 from amended_darts.spaces.files import SpaceReader
 
 
@@ -76,7 +76,7 @@ class GenotypeReader(JsonReader):
         found = self.keys(value, path, ("node", "input", "op"))
         node = self.integer(found["node"], f"{path}.node", self.inputs, last, "a node")
         source = self.integer(found["input"], f"{path}.input", 0, node - 1, "an earlier state")
-        return Edge(node, source, self.one_of(found["op"], f"{path}.op", OPERATORS))
+        return Edge(node, source, self.one_of(found["op"], f"{path}.op", operators()))
 
     def check(self, genotype: Genotype, space: Space) -> None:
         """Against a space."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from amended_darts.callbacks import Callback, Callbacks, Functions
 from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
 from amended_darts.consistency import describe as describe_consistency
-from amended_darts.data import heldout_batches, load_data
+from amended_darts.data import as_data_set, heldout_batches, load_data, with_options
 from amended_darts.early_warning.callback import EarlyWarning
 from amended_darts.errors import InputError, Interrupted, RunError
 from amended_darts.estimators import call_settings
@@ -39,6 +40,7 @@ def search(
     config: SearchConfig,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     *,
+    data: Any = None,
     on_step: Callable[[dict[str, Tensor]], None] | None = None,
     callbacks: Iterable[Callback] = (),
 ) -> SearchResult:
@@ -51,6 +53,8 @@ def search(
     Args:
         config: what to search, where and how.
         on_epoch: called after each epoch with its line of metrics.jsonl.
+        data: images of one's own in place of ``config.data``: a pair (train, heldout), each a PyTorch dataset or a pair
+            of tensors (images [n, C, H, W], labels [n]), or what :func:`amended_darts.custom_data` makes of them.
         on_step: called after each step with what it measured: 0-d tensors, train_loss and others.
         callbacks: hooks with more to say, ``amended_darts.Callback``.
 
@@ -63,8 +67,8 @@ def search(
     require("matplotlib", "drawing the cells")  # now, not after hours of searching
     hooks = Callbacks([EarlyWarning(config), Progress(), *callbacks, Functions(on_epoch, on_step)])
     with randomness.preserved(), StopRequest() as stop:
-        data = load_data(config)
-        state = SearchState(config, data)
+        images = load_data(config) if data is None else with_options(as_data_set(data, config.workers), config)
+        state = SearchState(replace(config, data=images.name), images)
         prepare_folder(state.checkpoint.parent, "--out")
         _begin(state)
         with step_batches(state) as batches, hooks.closing(state):

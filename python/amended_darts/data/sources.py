@@ -175,7 +175,11 @@ def load_data(config: DataSettings) -> DataSet:
     """
     if config.data not in SOURCES:
         raise InputError(f"--data: expected one of {', '.join(SOURCES)}, got '{config.data}'")
-    data = SOURCES[config.data](config)
+    return with_options(SOURCES[config.data](config), config)
+
+
+def with_options(data: DataSet, config: DataSettings) -> DataSet:
+    """The fraction of a data set that ``config`` asks for, with its augmentation."""
     if config.fraction < 1:
         data = replace(data, train=_fraction(data.train, config.fraction, config.seed))
     if config.heldout_fraction < 1:  # the same images for every seed

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amended_darts.noise import Noise
+from amended_darts.spaces import CUSTOM
 
 
 class FactorizedReduce(nn.Module):
@@ -73,7 +74,8 @@ def make_operator(name: str, channels: int, stride: int, affine: bool = True, po
     """The operator of that name.
 
     Args:
-        name: one of ``amended_darts.spaces.OPERATORS``.
+        name: one of ``amended_darts.spaces.OPERATORS``, or registered; one of the latter gets neither ``affine`` nor
+            ``pool_norm``.
         channels: C of input and output.
         stride: 1 or 2.
         affine: BN with learnable weight and bias.
@@ -105,6 +107,8 @@ def make_operator(name: str, channels: int, stride: int, affine: bool = True, po
         return DepthwiseHalf(channels, size, stride, 2, affine)
     if kind == "nor_conv":
         return ReLUConvNorm(channels, channels, affine, size, stride)
+    if name in CUSTOM:
+        return CUSTOM[name](channels, stride)
     raise ValueError(f"name: expected an operator of amended_darts.spaces.OPERATORS, got '{name}'")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from amended_darts.files import parse_json, read_json
 from amended_darts.json_reader import JsonReader, show
 from amended_darts.spaces.depth import DEEPEST, least_cells
-from amended_darts.spaces.space import INPUTS, OPERATORS, SKELETONS, Candidates, Edges, Space
+from amended_darts.spaces.space import INPUTS, SKELETONS, Candidates, Edges, Space, operators
 
 MOST_NODES = 64
 MOST_CHANNELS = 65536  # of the last cells, which are doubled at each reduction
@@ -112,7 +112,7 @@ class SpaceReader(JsonReader):
         """Distinct operators, one of which does something."""
         names: list[str] = []
         for index, item in enumerate(self.items(value, path, "operators")):
-            names.append(self.one_of(item, f"{path}[{index}]", OPERATORS))
+            names.append(self.one_of(item, f"{path}[{index}]", operators()))
             if names[-1] in names[:-1]:
                 raise self.fail(f"{path}[{index}]", "each operator once", f"{names[-1]} again")
         if names == ["none"]:

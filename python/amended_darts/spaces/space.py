@@ -8,11 +8,15 @@ section 2; arXiv 1910.11831 section 4 for s2; NAS-Bench-201, arXiv 2001.00326 se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from amended_darts.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OPERATORS = (
     "none",
@@ -30,6 +34,9 @@ OPERATORS = (
 )
 """Every operator an edge may carry: those of the operator library, and ``noise`` (``amended_darts.noise``)."""
 
+CUSTOM: dict[str, Callable[[int, int], nn.Module]] = {}
+"""Operators of one's own, each a function of (channels, stride); ``amended_darts.register_candidate`` adds them."""
+
 Candidates = tuple[str, ...]
 Edges = tuple[tuple[int, int], ...]  # (node, input)
 
@@ -41,6 +48,11 @@ SKELETONS = {"darts": 2, "nasbench201": 1}
 """
 
 INPUTS = SKELETONS["darts"]  # states that a cell of the DARTS skeleton is given
+
+
+def operators() -> tuple[str, ...]:
+    """All operators there are at the moment."""
+    return (*OPERATORS, *CUSTOM)
 
 
 @dataclass(frozen=True)
@@ -118,11 +130,11 @@ class Space:
                 f"got candidates for {len(candidates)}"
             )
         for edge, names in zip(self.edges, candidates, strict=True):
-            unknown = [name for name in names if name not in OPERATORS]
+            unknown = [name for name in names if name not in operators()]
             if unknown or len(set(names)) != len(names) or not set(names) - {"none"}:
                 raise InputError(
                     f"space {self.name}: the {kind} edge {edge} expects distinct operators of "
-                    f"{', '.join(OPERATORS)}, one at least not none; got {', '.join(names) or 'nothing'}"
+                    f"{', '.join(operators())}, one at least not none; got {', '.join(names) or 'nothing'}"
                 )
 
     @property

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amended_darts.noise import noise
-from amended_darts.spaces import Candidates
+from amended_darts.spaces import CUSTOM, Candidates
 from amended_darts_ext import MixedEdges
 
 FACTORIES: dict[str, Callable[[int, int], nn.Module]] = {"noise": noise}
@@ -41,7 +41,7 @@ class StateEdges(nn.Module):
         # The identity is never dropped, as in re-training.
         droppable = torch.tensor([name != "skip_connect" or stride != 1 for name in candidates])
         self.register_buffer("droppable", droppable, persistent=False)
-        operators = [FACTORIES.get(name, name) for name in candidates]
+        operators = [CUSTOM[name] if name in CUSTOM else FACTORIES.get(name, name) for name in candidates]
         self.mixed = MixedEdges(channels, len(rows), stride, operators, **mixed)
 
     def forward(self, state: Tensor, weights: Tensor, drop: Tensor | None = None) -> list[Tensor]:
