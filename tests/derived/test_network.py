@@ -26,6 +26,7 @@ from torch import nn
 from tests.search.processes import ENVIRONMENT
 
 MILLION = 1e6
+SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 
 
 @pytest.mark.parametrize(
@@ -190,12 +191,26 @@ def test_drop_path_leaves_identities_and_evaluation_alone():
         ("form: expected cifar or imagenet for the space darts, got 'mnist'", {"form": "mnist"}),
         ("classes: expected at least 1, got 0", {"classes": 0}),
         ("channels: expected at least 1, got -3", {"channels": -3}),
-        ("--cells: expected enough cells", {"cells": 0}),
+        ("--cells: expected at least 3 for the space darts", {"cells": 2}),
     ],
 )
 def test_wrong_settings(told, settings):
     with pytest.raises(InputError, match=told):
         DerivedNetwork(find_genotype("DARTS_V1"), **{"classes": 10, **settings})
+
+
+def test_depth_of_genotypes_without_a_space():
+    genotype = dataclasses.replace(find_genotype("DARTS_V1"), space="unheard of")
+    assert [cell.reduction for cell in DerivedNetwork(genotype, 10, cells=3, channels=2).plan.cells] == [
+        False, True, True,
+    ]  # fmt: skip
+    for cells in (0, 2, 1001):
+        with pytest.raises(InputError, match="--cells: expected enough cells for normal and reduction ones, at most"):
+            DerivedNetwork(genotype, 10, cells=cells, channels=2)
+    genotype = dataclasses.replace(find_genotype(SKIPS), space="unheard of")
+    assert DerivedNetwork(genotype, 10, cells=3, channels=2).plan.halved == (1, 2)
+    with pytest.raises(InputError, match="--cells: expected enough cells for one in each stage"):
+        DerivedNetwork(genotype, 10, cells=2, channels=2)
 
 
 def test_depth_of_cells_of_their_own():

@@ -49,9 +49,22 @@ def elsewhere():
         process.stdin.close()
 
 
-@pytest.mark.parametrize("space", SPACES)
+OWN = {
+    "name": "mine",
+    "nodes": 2,
+    "cells": 4,
+    "channels": 2,
+    "candidates": {"normal": ["skip_connect", "nor_conv_3x3"], "reduction": ["max_pool_3x3", "sep_conv_3x3"]},
+    "edges": [{"node": 2, "input": 0}, {"node": 3, "input": 1}, {"node": 3, "input": 2}],
+    "kept": 2,
+    "reductions": [[1, 2]],
+}
+
+
+@pytest.mark.parametrize("space", [*SPACES, "mine"])
 def test_from_search_to_elsewhere(space, tmp_path, monkeypatch, capsys, elsewhere):
     monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text(json.dumps(OWN))
     monkeypatch.setattr("amended_darts.search_loop._draw", lambda *arguments: None)  # pictures have tests of their own
 
     def run(*arguments: str) -> str:
@@ -59,7 +72,18 @@ def test_from_search_to_elsewhere(space, tmp_path, monkeypatch, capsys, elsewher
         return capsys.readouterr().out
 
     size = ("--cells", "3", "--channels", "2", "--batch-size", "256")
-    run("search", "--space", space, *size, "--epochs", "2", "--alpha-lr", "0.1", "--out", "search")
+    run(
+        "search",
+        "--space",
+        f"{space}.json" if space == "mine" else space,
+        *size,
+        "--epochs",
+        "2",
+        "--alpha-lr",
+        "0.1",
+        "--out",
+        "search",
+    )
     genotype = Genotype.load(Path("search/genotype.json"))
     assert genotype.space == space
     told = run("retrain", "--genotype", "search", *size, "--epochs", "1", "--out", "retrained")

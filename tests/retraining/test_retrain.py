@@ -91,14 +91,16 @@ def test_a_network_learns_digits(tmp_path):
     assert not result.network.training
 
 
-def test_bf16(tiny):
-    """Computes in bfloat16, keeps its weights in float32."""
-    result = retrain(tiny(bf16=True, epochs=1))
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_amp(tiny, amp):
+    """Computes in another format, keeps its weights in float32, and finds about the same loss (float16 leaves out the
+    steps at which it first looks for the scale of the loss)."""
+    result = retrain(tiny(amp=amp, epochs=1))
     assert {value.dtype for value in result.network.parameters()} == {torch.float32}
     plain = retrain(tiny(epochs=1, overwrite=True))
     one, other = (entry.history[0]["train_loss"] for entry in (result, plain))
     assert one != other
-    assert abs(one - other) < 0.1
+    assert abs(one - other) < 0.3
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny):

@@ -32,17 +32,22 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--device", type=str, default="auto", help="auto (cuda where there is a GPU), cpu, cuda, ... (default: auto)"
     )
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where autocast does (default: no)")
+    parser.add_argument(
+        "--amp", type=str, default="off", metavar="FORMAT", help="autocast: off, bf16 or fp16 (default: off)"
+    )
     parser.add_argument("--out", type=str | None, default=None, help="JSON file for the result (default: none)")
 
 
 def run(options: Any) -> int:
     """Measures and prints."""
+    if options.amp not in ("off", "bf16", "fp16"):
+        raise InputError(f"--amp: expected one of off, bf16, fp16, got '{options.amp}'")
     if options.batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1 image, got {options.batch_size}")
     from amended_darts.data import load_data
     from amended_darts.devices import find_device
     from amended_darts.files import write_text
+    from amended_darts.precision import Precision
     from amended_darts.retraining.config import RetrainConfig
     from amended_darts.retraining.evaluation import evaluate
     from amended_darts.retraining.trained import load_trained
@@ -62,7 +67,7 @@ def run(options: Any) -> int:
             f"--data: expected {len(trained.spec.classes)} classes of images with {len(trained.spec.mean)} channels, "
             f"as the network was trained on, got {len(data.classes)} and {len(data.mean)}"
         )
-    found = evaluate(trained.network.to(device), data, options.batch_size, device, options.bf16)
+    found = evaluate(trained.network.to(device), data, options.batch_size, device, Precision(options.amp, device))
     loss = "-" if found["loss"] is None else f"{found['loss']:.4f}"
     print(
         f"{found['images']} held-out images of {data.name}: loss {loss}, top-1 {found['top1']:.4f}, "

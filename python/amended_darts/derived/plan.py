@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from amended_darts.errors import InputError
 from amended_darts.genotype import Cell, Genotype
+from amended_darts.spaces import check_cells
+from amended_darts.spaces.depth import DEEPEST
 
 THIRDS = ((1, 3), (2, 3))
 
@@ -43,19 +45,17 @@ def lay_out(genotype: Genotype, depth: int) -> Plan:
         InputError: a depth that the genotype does not have, or one at which a part of it would not occur.
     """
     space = genotype.definition
-    fractions = space.reductions if space else THIRDS
-    halved = tuple(sorted({depth * part // whole for part, whole in fractions}))
+    if not repeats(genotype) and depth != len(genotype.cells):
+        raise InputError(f"--cells: expected {len(genotype.cells)}, the cells of the genotype, got {depth}")
+    if space is not None:
+        check_cells(space, depth)
+    halved = tuple(sorted({depth * part // whole for part, whole in (space.reductions if space else THIRDS)}))
     residual = genotype.cells[0].inputs == 1
-    if residual and (depth < 1 or 0 in halved):
-        raise InputError(f"--cells: expected enough cells for one in each stage, got {depth}")
+    if not 1 <= depth <= DEEPEST or (0 in halved and residual) or not set(range(depth)) - set(halved):
+        what = "one in each stage" if residual else "normal and reduction ones"
+        raise InputError(f"--cells: expected enough cells for {what}, at most {DEEPEST}, got {depth}")
     if not repeats(genotype):
-        own = len(genotype.cells)
-        if depth != own:
-            raise InputError(f"--cells: expected {own}, the cells of the genotype, got {depth}")
-        if not residual:
-            halved = tuple(index for index, cell in enumerate(genotype.cells) if cell.reduction)
-        return Plan(genotype.cells, halved)
-    if depth < 1 or not set(range(depth)) - set(halved):
-        raise InputError(f"--cells: expected enough cells for normal and reduction ones, got {depth}")
+        reductions = tuple(index for index, cell in enumerate(genotype.cells) if cell.reduction)
+        return Plan(genotype.cells, halved if residual else reductions)
     normal, reduction = genotype.cells[0], genotype.cells[-1]
     return Plan(tuple(reduction if index in halved else normal for index in range(depth)), halved)

@@ -92,7 +92,13 @@ class RetrainConfig(ImageOptions):
     auxiliary: float | None = by_recipe(
         "weight of the auxiliary head's loss; 0 for no head", "times the loss", check=not_negative("0 or more")
     )
-    bf16: bool = option(False, "compute in bfloat16 where autocast does; weights stay in float32", group="training")
+    amp: str = option(
+        "off",
+        "autocast: off, bf16 or fp16 (with a scaled loss); weights stay in float32",
+        group="training",
+        choices=("off", "bf16", "fp16"),
+        metavar="FORMAT",
+    )
 
     out: str = option(
         "runs/retrain", "folder for everything the training writes", group="run", metavar="FOLDER", free=True

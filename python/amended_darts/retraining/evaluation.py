@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from amended_darts.data import DataSet, heldout_batches
 from amended_darts.metrics import finite
+from amended_darts.precision import Precision
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def evaluate(
     data: DataSet,
     batch_size: int,
     device: torch.device,
-    bf16: bool = False,
+    precision: Precision | None = None,
     after_batch: Callable[[], None] | None = None,
 ) -> dict[str, float | int | None]:
     """Measures in evaluation mode; the network is left in it.
@@ -27,7 +27,7 @@ def evaluate(
     Args:
         network: maps [N, C, H, W] to logits [N, classes]; on ``device``.
         data: its held-out images are used, all of them.
-        bf16: compute in bfloat16 where autocast does.
+        precision: the number format, float32 by default.
         after_batch: called after each batch; may raise to stop.
 
     Returns:
@@ -35,9 +35,10 @@ def evaluate(
         fewer), images.
     """
     network.eval()
+    precision = precision or Precision("off", device)
     loss = top1 = top5 = torch.zeros((), dtype=torch.float64, device=device)
     for images, labels in heldout_batches(data, batch_size, device):
-        with autocast(device, bf16):
+        with precision.autocast():
             logits = network(images)
         logits = logits.float()
         loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
@@ -52,11 +53,6 @@ def evaluate(
         "top5": float(top5) / count,
         "images": count,
     }
-
-
-def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
-    """bfloat16 where that is safe, if asked for."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
 def _hits(logits: Tensor, labels: Tensor) -> Tensor:

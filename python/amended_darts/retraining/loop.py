@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from amended_darts import randomness
 from amended_darts.data import load_data
+from amended_darts.data.prefetch import Prefetched
 from amended_darts.derived import DerivedNetwork, count_parameters
-from amended_darts.errors import InputError
+from amended_darts.errors import InputError, RunError
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
@@ -24,9 +25,11 @@ from amended_darts.metrics import peak_memory
 from amended_darts.progress import Progress
 from amended_darts.published import find_genotype
 from amended_darts.retraining.config import RetrainConfig
-from amended_darts.retraining.evaluation import autocast, evaluate
+from amended_darts.retraining.evaluation import evaluate
 from amended_darts.retraining.state import RetrainState
 from amended_darts.run_state import CHECKPOINT
+
+Batch = tuple[Tensor, Tensor]  # images [N, C, H, W], labels [N]
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,12 @@ def _begin(state: RetrainState) -> None:
 def _train(state: RetrainState, stop: StopRequest, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
     watched: Any = state  # the bar reads what every run has
     bar = Progress()
+    batches: Iterator[Batch] = state.stream.batches(state.total_step)
+    ahead = Prefetched(batches) if state.data.train.thread_safe else None
     try:
         bar.on_start(watched)
-        batches = state.stream.batches(state.total_step)
         while state.epoch < state.epochs:
-            _train_epoch(state, batches, stop, bar)
+            _train_epoch(state, ahead or batches, stop, bar)
             metrics = _end_epoch(state, stop)
             bar.on_epoch(watched, metrics)
             if on_epoch is not None:
@@ -136,12 +140,12 @@ def _train(state: RetrainState, stop: StopRequest, on_epoch: Callable[[dict[str,
             if state.epoch < state.epochs:
                 state.stop_or_save(stop, False)
     finally:
+        if ahead is not None:
+            ahead.close()
         bar.on_close(watched)
 
 
-def _train_epoch(
-    state: RetrainState, batches: Iterator[tuple[Tensor, Tensor]], stop: StopRequest, bar: Progress
-) -> None:
+def _train_epoch(state: RetrainState, batches: Iterator[Batch], stop: StopRequest, bar: Progress) -> None:
     """The steps of the epoch that are left to do."""
     watched: Any = state
     for group in state.optimizer.param_groups:
@@ -165,16 +169,18 @@ def train_step(state: RetrainState, images: Tensor, labels: Tensor) -> dict[str,
     Returns 0-d tensors: train_loss (without the auxiliary head's) and train_accuracy.
     """
     settings = state.settings
-    with autocast(state.device, settings.bf16):
+    with state.precision.autocast():
         logits, beside = state.network.forward_both(images)
     smoothing = settings.label_smoothing
     loss = total = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
     if beside is not None:
         total = loss + settings.auxiliary * F.cross_entropy(beside.float(), labels, label_smoothing=smoothing)
-    total.backward()
-    norm = nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip or torch.inf)
-    state.check_finite(total.detach(), norm)
-    state.optimizer.step()
+    state.precision.scale(total).backward()
+    try:
+        norm = state.precision.step(state.optimizer, list(state.network.parameters()), settings.clip or torch.inf)
+    except FloatingPointError as error:
+        raise RunError(f"{error}, at {state.position(1)}; {state.checkpoint} holds the last good state") from None
+    state.check_finite(total.detach(), norm)  # no checkpoint is written in between
     state.optimizer.zero_grad(set_to_none=True)
     right = (logits.detach().argmax(1) == labels).double().mean()
     return {"train_loss": loss.detach(), "train_accuracy": right}
@@ -189,7 +195,7 @@ def _end_epoch(state: RetrainState, stop: StopRequest) -> dict[str, Any]:
         state.data,
         settings.batch_size,
         state.device,
-        settings.bf16,
+        state.precision,
         lambda: state.stop_or_save(stop, False),
     )
     state.seconds += time.perf_counter() - began

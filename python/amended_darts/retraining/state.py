@@ -17,6 +17,7 @@ from amended_darts.derived.spec import NetworkSpec
 from amended_darts.devices import find_device
 from amended_darts.errors import InputError
 from amended_darts.genotype import Genotype
+from amended_darts.precision import Precision
 from amended_darts.retraining.config import FREE_ON_RESUME, RetrainConfig
 from amended_darts.run_state import RunState
 
@@ -54,6 +55,7 @@ class RetrainState(RunState):
             weight_decay=settings.weight_decay,
             nesterov=settings.nesterov,
         )
+        self.precision = Precision(config.amp, self.device)
         every = torch.arange(len(data.train.labels))
         self.stream = Stream(
             data, every, settings.batch_size, config.seed, ORDER, AUGMENT, self.device, settings.cutout
@@ -86,6 +88,7 @@ class RetrainState(RunState):
             "spec": self.spec.to_dict(),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision.state_dict(),
             "random": randomness.capture(),
             **self.position_dict(),
         }
@@ -104,6 +107,7 @@ class RetrainState(RunState):
                 raise InputError(f"{self.checkpoint}: this training was started with another genotype")
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.precision.load_state_dict(state["precision"])
             self.load_position(state, self.device)
             randomness.restore(state["random"])
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
