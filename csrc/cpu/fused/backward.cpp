@@ -70,7 +70,7 @@ void BackwardPass::carve(Carver& carver, Buffers& to) const {
   to.spread = take_gathered_halo(carver, g_);
   to.max = take_out(carver, g_);
   to.avg = take_out(carver, g_);
-  to.pool_scratch = carver.take(pool_scratch_size(g_.h, g_.w, static_cast<int>(g_.width)));
+  to.pool_scratch = carver.take(pool_scratch_size(g_.w, static_cast<int>(g_.width)));
 }
 
 void BackwardPass::carve_shared(Carver carver) {

@@ -88,7 +88,7 @@ void BackwardPass::values(Worker& worker, int64_t e, int64_t n) {
   const bool recomputes = !saved() && !call_.plan.branches.empty();
   const bool shared = e == 0 && needs_shared_dots();
   if (shared || recomputes) call_.load_x(n, worker.x, recomputes ? worker.relu : Planes{});
-  call_.pack_out(grad_y(e, n), worker.grad);
+  load_grad(worker, e, n);
   if (e == 0 || !needs_shared_dots())
     add_sums(&grad_sums_[index(e)], nullptr, worker.grad, {}, nullptr, row(worker, n));
   for (size_t t = 0; t < call_.plan.terms.size(); ++t) {
@@ -131,7 +131,7 @@ void BackwardPass::shared_values(Worker& worker, int64_t n) {
   if (call_.plan.has_avg) pool_image(worker, Source::avg_pool, worker.avg);
   for (int64_t e = 0; e < io_.edges; ++e) {
     if (e > 0) {
-      call_.pack_out(grad_y(e, n), worker.grad);
+      load_grad(worker, e, n);
       add_sums(&grad_sums_[index(e)], nullptr, worker.grad, {}, nullptr, row(worker, n));
     }
     for (size_t t = 0; t < terms.size(); ++t) {
@@ -142,9 +142,12 @@ void BackwardPass::shared_values(Worker& worker, int64_t n) {
 }
 
 void BackwardPass::outer(Worker& worker, int64_t e, int64_t n) {
-  call_.load_x(n, worker.x, call_.plan.branches.empty() ? Planes{} : worker.relu);
-  start_grad_x(worker, /*first=*/e == 0, n);
-  call_.pack_out(grad_y(e, n), worker.grad);
+  const bool single = call_.plan.has_single_layer;
+  if (single || (e == 0 && wants_x() && call_.plan.has_pool())) {
+    call_.load_x(n, worker.x, single ? worker.relu : Planes{});
+  }
+  start_grad_x(worker, e, /*inner=*/false, n);
+  load_grad(worker, e, n);
   for (size_t t = 0; t < call_.plan.terms.size(); ++t) {
     const SumTerm& term = call_.plan.terms[t];
     if (term.source != Source::branch || !wants_last(e, branch_of(term))) continue;
@@ -155,7 +158,7 @@ void BackwardPass::outer(Worker& worker, int64_t e, int64_t n) {
     through_norm(norms_[index(e)][t], weight, worker.grad, output(e, branch, last, n), false, worker.grad_z);
     LayerGrad grad{partial(worker, e, branch, last), {}, true};
     if (last == 0) {
-      if (wants_x()) grad.in = worker.grad_relu;
+      add_to_relu(grad, worker);
       layer_backward(call_.kernels, g_, layer, weights_of(branch, 0), worker.relu, worker.grad_z, worker.gathered,
                      worker.spread, grad);
       continue;
@@ -170,7 +173,7 @@ void BackwardPass::outer(Worker& worker, int64_t e, int64_t n) {
                    worker.spread, grad);
     if (grad.in.data != nullptr) through_second_input(worker, e, branch, first, grad.in);
   }
-  finish_grad_x(worker, n);
+  finish_grad_x(worker, e, /*inner=*/false, n);
 }
 
 // Back through the ReLU between two layers, with the sums that the BatchNorm before it needs.
@@ -188,79 +191,105 @@ void BackwardPass::through_second_input(const Worker& worker, int64_t e, const B
 
 void BackwardPass::inner(Worker& worker, int64_t e, int64_t n) {
   call_.load_x(n, worker.x, worker.relu);
-  start_grad_x(worker, /*first=*/false, n);
+  start_grad_x(worker, e, /*inner=*/true, n);
   for (const Branch& branch : call_.plan.branches) {
     if (!wants_first(e, branch)) continue;
     through_norm(inner_norms_[static_cast<size_t>(branch.slot)], 1.0f, inner_grad(branch, n), output(e, branch, 0, n),
                  false, worker.grad_z);
-    LayerGrad grad{partial(worker, e, branch, 0), wants_x() ? worker.grad_relu : Planes{}, true};
+    LayerGrad grad{partial(worker, e, branch, 0), {}, true};
+    add_to_relu(grad, worker);
     layer_backward(call_.kernels, g_, branch.layers[0], weights_of(branch, 0), worker.relu, worker.grad_z,
                    worker.gathered, worker.spread, grad);
   }
-  finish_grad_x(worker, n);
+  finish_grad_x(worker, e, /*inner=*/true, n);
+}
+
+void BackwardPass::load_grad(Worker& worker, int64_t e, int64_t n) {
+  if (worker.grad_edge == e && worker.grad_image == n) return;
+  call_.pack_out(grad_y(e, n), worker.grad);
+  worker.grad_edge = e;
+  worker.grad_image = n;
+}
+
+// Whether a pass has anything for grad_x: the first one what the edges share, the others first layers.
+bool BackwardPass::adds_to_x(int64_t e, bool inner) const {
+  return wants_x() && (inner || e == 0 || call_.plan.has_single_layer);
 }
 
 // The gradient of x so far: nothing, and then the shared terms of all edges, or what earlier passes left.
-void BackwardPass::start_grad_x(Worker& worker, bool first, int64_t n) {
-  if (!wants_x()) return;
-  std::fill_n(worker.grad_relu.data, g_.in_image(), 0.0f);
-  if (first) {
-    std::fill_n(worker.grad_x.data, g_.in_image(), 0.0f);
-    shared_grads(worker, n);
-  } else {
+void BackwardPass::start_grad_x(Worker& worker, int64_t e, bool inner, int64_t n) {
+  worker.relu_reached = false;
+  if (!adds_to_x(e, inner)) return;
+  if (e == 0 && !inner) {
+    const Planes grad_x = stays_in_blocks(e, inner) ? blocks_of_grad_x(n) : worker.grad_x;
+    std::fill_n(grad_x.data, g_.in_image(), 0.0f);
+    shared_grads(worker, grad_x, n);
+  } else if (g_.channels.in_lanes() != g_.channels.in) {
     call_.kernels.pack(io_.grad_x + n * g_.channels.in * g_.in_pixels(), g_.channels.in, g_.in_pixels(),
                        worker.grad_x.data, worker.grad_x.block);
   }
 }
 
-void BackwardPass::finish_grad_x(Worker& worker, int64_t n) {
+// A first layer's gradient goes to that of the ReLU: it starts it where it reaches every pixel.
+void BackwardPass::add_to_relu(LayerGrad& grad, Worker& worker) const {
   if (!wants_x()) return;
-  if (!call_.plan.branches.empty()) {
+  grad.in = worker.grad_relu;
+  grad.accumulate = worker.relu_reached;
+  if (!worker.relu_reached && g_.stride != 1) {
+    std::fill_n(worker.grad_relu.data, g_.in_image(), 0.0f);
+    grad.accumulate = true;
+  }
+  worker.relu_reached = true;
+}
+
+void BackwardPass::finish_grad_x(Worker& worker, int64_t e, bool inner, int64_t n) {
+  if (!adds_to_x(e, inner)) return;
+  const bool first = e == 0 && !inner, stays = stays_in_blocks(e, inner);
+  const Planes to = stays ? blocks_of_grad_x(n) : worker.grad_x;
+  const Planes from = !first && g_.channels.in_lanes() == g_.channels.in ? blocks_of_grad_x(n) : to;
+  if (worker.relu_reached) {
     for (int64_t b = 0; b < g_.in_blocks; ++b) {
-      call_.kernels.mask_add(worker.x.at(b), worker.grad_relu.at(b), g_.in_pixels(), worker.grad_x.at(b));
+      call_.kernels.mask_add(worker.x.at(b), worker.grad_relu.at(b), from.at(b), g_.in_pixels(), to.at(b));
     }
   }
+  if (stays) return;
   call_.kernels.unpack(worker.grad_x.data, worker.grad_x.block, g_.channels.in, g_.in_pixels(),
                        io_.grad_x + n * g_.channels.in * g_.in_pixels());
 }
 
 // grad_x += what reaches x through the identity and the pools, the edges' gradients added up before each pool.
-void BackwardPass::shared_grads(Worker& worker, int64_t n) {
+void BackwardPass::shared_grads(Worker& worker, Planes grad_x, int64_t n) {
   const Pool pool = call_.pool(worker.pool_scratch);
-  for (const Source source : {Source::x, Source::max_pool, Source::avg_pool}) {
-    const auto& terms = call_.plan.terms;
-    if (std::none_of(terms.begin(), terms.end(), [&](const SumTerm& term) { return term.source == source; })) continue;
-    if (source == Source::max_pool) {
-      for (int64_t b = 0; b < g_.out_blocks; ++b) {
-        call_.kernels.max_pool_index(pool, worker.x.at(b), worker.max.at(b), worker.gathered.at(b));
-      }
-    } else if (source == Source::avg_pool) {
-      pool_image(worker, source, worker.avg);
-    }
-    const ConstPlanes value = source == Source::max_pool ? worker.max : worker.avg;
-    bool accumulate = false;
-    for (int64_t e = 0; e < io_.edges; ++e) {
-      call_.pack_out(grad_y(e, n), worker.grad);
-      for (size_t t = 0; t < terms.size(); ++t) {
-        if (terms[t].source != source) continue;
-        const float weight = io_.weight_row(e, n)[terms[t].candidate];
-        if (source == Source::x) {
-          for (int64_t b = 0; b < g_.out_blocks; ++b) {
-            call_.kernels.add_scaled(worker.grad.at(b), weight, g_.in_pixels(), worker.grad_x.at(b));
-          }
-          continue;
-        }
-        through_norm(norms_[index(e)][t], weight, worker.grad, value, accumulate, worker.grad_z);
-        accumulate = true;
-      }
-    }
+  const Planes position = worker.gathered, grad_max = worker.grad_z, grad_avg = worker.spread;
+  if (call_.plan.has_max) {
     for (int64_t b = 0; b < g_.out_blocks; ++b) {
-      if (source == Source::max_pool) {
-        call_.kernels.max_pool_grad(pool, worker.gathered.at(b), worker.grad_z.at(b), worker.grad_x.at(b));
-      } else if (source == Source::avg_pool) {
-        call_.kernels.avg_pool_grad(pool, worker.grad_z.at(b), worker.grad_x.at(b));
+      call_.kernels.max_pool_index(pool, worker.x.at(b), worker.max.at(b), position.at(b));
+    }
+  }
+  if (call_.plan.has_avg) pool_image(worker, Source::avg_pool, worker.avg);
+  bool max_begun = false, avg_begun = false;
+  for (int64_t e = io_.edges - 1; e >= 0; --e) {  // the first edge last: the pass goes on with its gradient
+    if (call_.plan.has_shared) load_grad(worker, e, n);
+    for (size_t t = 0; t < call_.plan.terms.size(); ++t) {
+      const SumTerm& term = call_.plan.terms[t];
+      const NormBackward& norm = norms_[index(e)][t];
+      const float weight = io_.weight_row(e, n)[term.candidate];
+      if (term.source == Source::x) {
+        for (int64_t b = 0; b < g_.in_blocks; ++b) {
+          call_.kernels.add_scaled(worker.grad.at(b), weight, g_.in_pixels(), grad_x.at(b));
+        }
+      } else if (term.source == Source::max_pool) {
+        through_norm(norm, weight, worker.grad, worker.max, max_begun, grad_max);
+        max_begun = true;
+      } else if (term.source == Source::avg_pool) {
+        through_norm(norm, weight, worker.grad, worker.avg, avg_begun, grad_avg);
+        avg_begun = true;
       }
     }
+  }
+  for (int64_t b = 0; b < g_.in_blocks; ++b) {
+    if (max_begun) call_.kernels.max_pool_grad(pool, position.at(b), grad_max.at(b), grad_x.at(b));
+    if (avg_begun) call_.kernels.avg_pool_grad(pool, grad_avg.at(b), grad_x.at(b));
   }
 }
 

@@ -30,6 +30,8 @@ class BackwardPass {
     Workspace::Scratch scratch;
     int64_t block = 0;
     float* partials = nullptr;
+    int64_t grad_edge = -1, grad_image = -1;  // whose gradient `grad` holds
+    bool relu_reached = false;                // something was added to grad_relu
 
     explicit Worker(BackwardPass& pass);
   };
@@ -52,9 +54,11 @@ class BackwardPass {
   void shared_values(Worker& worker, int64_t n);
   void outer(Worker& worker, int64_t e, int64_t n);
   void inner(Worker& worker, int64_t e, int64_t n);
-  void start_grad_x(Worker& worker, bool first, int64_t n);
-  void shared_grads(Worker& worker, int64_t n);
-  void finish_grad_x(Worker& worker, int64_t n);
+  void load_grad(Worker& worker, int64_t e, int64_t n);
+  void start_grad_x(Worker& worker, int64_t e, bool inner, int64_t n);
+  void add_to_relu(LayerGrad& grad, Worker& worker) const;
+  void finish_grad_x(Worker& worker, int64_t e, bool inner, int64_t n);
+  void shared_grads(Worker& worker, Planes grad_x, int64_t n);
   void pool_image(const Worker& worker, Source source, Planes out);
   void add_sums(const RowSums* grads, const RowSums* dots, ConstPlanes grad, ConstPlanes value, const float* center,
                 int64_t row);
@@ -71,6 +75,16 @@ class BackwardPass {
   bool needs_dot(int64_t e, const SumTerm& term) const;
   bool needs_shared_dots() const;
   bool needs_values(int64_t e) const;
+
+  // Passes over grad_x: the first one starts from nothing; those between leave it in blocks where these have room.
+  bool adds_to_x(int64_t e, bool inner) const;
+  bool is_last_pass(int64_t e, bool inner) const {
+    return e == (call_.plan.branches.empty() ? 0 : io_.edges - 1) && inner == call_.plan.has_second_layer;
+  }
+  bool stays_in_blocks(int64_t e, bool inner) const {
+    return g_.channels.in_lanes() == g_.channels.in && !is_last_pass(e, inner);
+  }
+  Planes blocks_of_grad_x(int64_t n) const { return {io_.grad_x + n * g_.in_image(), g_.in_pixels() * g_.width}; }
 
   bool saved() const { return !io_.saved.empty(); }
   int64_t rows() const { return io_.per_sample ? io_.shape.n : blocks_.count; }

@@ -57,7 +57,7 @@ class ForwardPass {
     to.inner = take_gathered_halo(carver, g_);
     to.gathered = take_gathered(carver, g_);
     to.y = take_out(carver, g_);
-    to.pool = carver.take(pool_scratch_size(g_.h, g_.w, static_cast<int>(g_.width)));
+    to.pool = carver.take(pool_scratch_size(g_.w, static_cast<int>(g_.width)));
   }
 
   // What lives from one pass over the images to the next.

@@ -10,7 +10,7 @@ void pack(const float* in, int64_t channels, int64_t pixels, float* out, int64_t
 void unpack(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out);
 
 void relu(const float* in, int64_t count, float* out);
-void mask_add(const float* x, const float* grad, int64_t count, float* out);
+void mask_add(const float* x, const float* grad, const float* in, int64_t count, float* out);
 void add_scaled(const float* in, float scale, int64_t count, float* out);
 void normalize_relu(const float* z, const float* center, const float* scale, const float* bias, int64_t count,
                     float* out);

@@ -141,8 +141,10 @@ Plan make_plan(const Edges<float>& edges) {
       term.branch = static_cast<int>(plan.branches.size());
       plan.slots += static_cast<int>(branch.layers.size());
       plan.has_second_layer |= branch.layers.size() > 1;
+      plan.has_single_layer |= branch.layers.size() == 1;
       plan.branches.push_back(branch);
     }
+    plan.has_shared |= term.source != Source::branch && term.source != Source::none;
     plan.terms.push_back(term);
     param += candidate.num_params(stride);
     norm += norms;

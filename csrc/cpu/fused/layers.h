@@ -71,6 +71,8 @@ struct Plan {
   int slots = 0;     // layers
   int64_t halo = 0;  // rows of zeros above and below an image
   bool has_max = false, has_avg = false, has_second_layer = false;
+  bool has_single_layer = false;  // a branch of one layer
+  bool has_shared = false;        // x or pools among the terms
 
   bool has_pool() const { return has_max || has_avg; }
 };

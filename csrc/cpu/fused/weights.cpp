@@ -1,5 +1,7 @@
 #include "weights.h"
 
+#include <algorithm>
+
 #include "../../common/parallel.h"
 
 namespace amended_darts::mixed::fused {
@@ -44,11 +46,12 @@ LayerWeights pack_weights(const Layer& layer, const float* const* params, const 
     if (backward) packed.transposed.assign(index(channels.out * transposed_row), 0.0f);
     const float* matrix = params[tap.param] + tap.param_offset;
     for (int64_t m = tap.out_begin; m < tap.out_end; ++m) {
-      for (int64_t k = 0; k < channels.in; ++k) {
-        const float value = matrix[((m - tap.out_begin) * channels.in + k) * tap.param_stride];
-        packed.matrix[index(k * row + m)] = value;
-        if (backward) packed.transposed[index(m * transposed_row + k)] = value;
-      }
+      const float* from = matrix + (m - tap.out_begin) * channels.in * tap.param_stride;
+      float* column = packed.matrix.data() + m;
+      for (int64_t k = 0; k < channels.in; ++k) column[k * row] = from[k * tap.param_stride];
+      if (!backward) continue;
+      float* to = packed.transposed.data() + m * transposed_row;
+      for (int64_t k = 0; k < channels.in; ++k) to[k] = from[k * tap.param_stride];
     }
     if (backward) {
       for (const Phase& phase : tap.phases) {
@@ -71,17 +74,22 @@ int64_t grad_size(const Layer& layer, const Channels& channels) {
 
 void unpack_grads(const Layer& layer, const float* partials, int64_t count, int64_t stride, const Channels& channels,
                   float* const* grads) {
-  const auto total = [&](int64_t at) {
-    double sum = 0;
-    for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(partials[i * stride + at]);
-    return static_cast<float>(sum);
+  // sums[j] = the total at position `at + j`
+  const auto add_up = [&](int64_t at, std::vector<double>& sums) {
+    std::fill(sums.begin(), sums.end(), 0.0);
+    for (int64_t i = 0; i < count; ++i) {
+      const float* from = partials + i * stride + at;
+      for (size_t j = 0; j < sums.size(); ++j) sums[j] += static_cast<double>(from[j]);
+    }
   };
   if (layer.depthwise && grads[layer.param] != nullptr) {
     const int64_t taps = int64_t{layer.taps[0].kernel} * layer.taps[0].kernel;
     const int64_t width = channels.width;
+    std::vector<double> sums(index(channels.in_lanes() * taps));
+    add_up(0, sums);
     for (int64_t c = 0; c < channels.in; ++c) {
       for (int64_t t = 0; t < taps; ++t) {
-        grads[layer.param][c * taps + t] = total((c / width * taps + t) * width + c % width);
+        grads[layer.param][c * taps + t] = static_cast<float>(sums[index((c / width * taps + t) * width + c % width)]);
       }
     }
   }
@@ -91,10 +99,12 @@ void unpack_grads(const Layer& layer, const float* partials, int64_t count, int6
     if (grads[tap.param] == nullptr) continue;
     float* grad = grads[tap.param] + tap.param_offset;
     const int64_t offset = matrix_grad_offset(layer, static_cast<int>(t), channels);
-    parallel_for(tap.out_end - tap.out_begin, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        for (int64_t k = 0; k < channels.in; ++k) {
-          grad[(i * channels.in + k) * tap.param_stride] = total(offset + k * row + tap.out_begin + i);
+    parallel_for(channels.in, 16, [&](int64_t begin, int64_t end) {
+      std::vector<double> sums(index(tap.out_end - tap.out_begin));
+      for (int64_t k = begin; k < end; ++k) {
+        add_up(offset + k * row + tap.out_begin, sums);
+        for (size_t m = 0; m < sums.size(); ++m) {
+          grad[(static_cast<int64_t>(m) * channels.in + k) * tap.param_stride] = static_cast<float>(sums[m]);
         }
       }
     });
