@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 class Callback:
     """Hooks that do nothing. They are called in the order of the list; what one raises ends the search, with the last
-    checkpoint whole. A hook that draws random numbers from global generators changes the search: give it its own."""
+    checkpoint whole. A hook that draws random numbers from global generators changes the search: give it its own.
+
+    With several processes every one calls them. Of what on_measure adds and decides rank 0's counts; a hook that writes
+    or prints does so where ``state.ranks.first``."""
 
     def on_start(self, state: SearchState) -> None:
         """Before the first step of this start: the checkpoint, if any, is loaded."""
@@ -47,7 +50,7 @@ class Callback:
 
 
 class Functions(Callback):
-    """Plain functions as hooks: ``on_epoch(metrics)`` and ``on_step(measured)``."""
+    """Plain functions as hooks: ``on_epoch(metrics)`` and ``on_step(measured)``; called in rank 0 alone."""
 
     def __init__(
         self,
@@ -58,11 +61,11 @@ class Functions(Callback):
         self._step = on_step
 
     def on_step(self, state: SearchState, measured: dict[str, Tensor]) -> None:
-        if self._step is not None:
+        if self._step is not None and state.ranks.first:
             self._step(measured)
 
     def on_epoch(self, state: SearchState, metrics: dict[str, Any]) -> None:
-        if self._epoch is not None:
+        if self._epoch is not None and state.ranks.first:
             self._epoch(metrics)
 
 

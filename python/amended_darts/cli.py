@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the run failed; 2 wrong usage or input; 130 interrupted af
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -75,7 +76,9 @@ def build_parser() -> tuple[Any, dict[str, ModuleType]]:
 
 
 def _say(message: object, code: int) -> int:
-    print(f"amended-darts: {one_line(message)}", file=sys.stderr)
+    rank = os.environ.get("RANK", "0")  # torchrun's number of this process
+    name = "amended-darts" if rank == "0" else f"amended-darts, process {rank}"
+    print(f"{name}: {one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -54,6 +54,7 @@ class History:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self.lines: list[str] = []
+        self.writes = True  # False in all processes but one
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
@@ -67,7 +68,8 @@ class History:
 
     def write(self) -> None:
         """Makes the file hold exactly these lines."""
-        write_text(self.path, "".join(line + "\n" for line in self.lines))
+        if self.writes:
+            write_text(self.path, "".join(line + "\n" for line in self.lines))
 
 
 def finite(value: float) -> float | None:

@@ -28,6 +28,7 @@ from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
+from amended_darts.ranks import joined_ranks
 from amended_darts.search_batches import StepBatches, step_batches
 from amended_darts.search_result import SearchResult, best_epoch
 from amended_darts.search_state import SearchState
@@ -66,10 +67,10 @@ def search(
     config = config.resolved()
     require("matplotlib", "drawing the cells")  # now, not after hours of searching
     hooks = Callbacks([EarlyWarning(config), Progress(), *callbacks, Functions(on_epoch, on_step)])
-    with randomness.preserved(), StopRequest() as stop:
+    with randomness.preserved(), StopRequest() as stop, joined_ranks(config.device) as ranks:
         images = load_data(config) if data is None else with_options(as_data_set(data, config.workers), config)
-        state = SearchState(replace(config, data=images.name), images)
-        prepare_folder(state.checkpoint.parent, "--out")
+        state = SearchState(replace(config, data=images.name), images, ranks)
+        ranks.by_first(lambda: prepare_folder(state.checkpoint.parent, "--out"))
         _begin(state)
         with step_batches(state) as batches, hooks.closing(state):
             hooks.on_start(state)
@@ -90,8 +91,7 @@ def _result(state: SearchState) -> SearchResult:
     alpha = state.alphas[epoch - 1]
     genotype = state.architecture.genotype(alpha)
     weights = state.architecture.weights(alpha)
-    genotype.save(state.checkpoint.parent / "genotype.json")
-    _draw(state, genotype, weights)
+    state.ranks.by_first(lambda: _write_result(state, genotype, weights))
     return SearchResult(
         config=state.config,
         genotype=genotype,
@@ -110,13 +110,21 @@ def _result(state: SearchState) -> SearchResult:
 def _begin(state: SearchState) -> None:
     """Loads or refuses what the folder holds, and leaves a checkpoint there before the first step."""
     config, out = state.config, state.checkpoint.parent
-    if state.checkpoint.exists():
+    if state.ranks.by_first(state.checkpoint.exists):
         if config.resume:
             state.load()
         elif not config.overwrite:
             raise InputError(
                 f"--out: {out} already holds a search; pass --resume to continue it or --overwrite to replace it"
             )
+    state.ranks.by_first(lambda: _prepare_files(state))
+    if state.total_step == 0:
+        state.save()
+
+
+def _prepare_files(state: SearchState) -> None:
+    """The folder's files as they belong to the state."""
+    config, out = state.config, state.checkpoint.parent
     remove_leftovers(out)
     state.history.write()
     # How this start treats an earlier one is no setting: the file must serve with --resume too.
@@ -127,7 +135,6 @@ def _begin(state: SearchState) -> None:
         for name in RESULTS:  # of a search that is overwritten
             (out / name).unlink(missing_ok=True)
         forget_earlier(state.checkpoint, 0)
-        state.save()
 
 
 def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopRequest, hooks: Callbacks) -> None:
@@ -149,7 +156,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
 
 
 def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tensor]:
-    """α and w in turn, each a step on; what they measured.
+    """α and w in turn, each a step on; what they measured, on average over the processes.
 
     Raises:
         RunError: a loss or gradient that is not finite; names the step.
@@ -170,7 +177,7 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
     except FloatingPointError as error:
         raise RunError(f"{error}, {_where(state)}") from None
     _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
-    return measured
+    return state.ranks.mean(measured)
 
 
 def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -> None:
@@ -186,9 +193,10 @@ def _where(state: SearchState) -> str:
 
 
 def _stop_or_save(state: SearchState, stop: StopRequest, due: bool) -> None:
-    if stop.requested or due:
+    asked = state.ranks.any(stop.requested)  # not every process hears a signal at the same step
+    if asked or due:
         state.save()
-    if stop.requested:
+    if asked:
         raise Interrupted(_interrupted(state))
 
 
@@ -213,10 +221,12 @@ def _end_epoch(state: SearchState, stop: StopRequest, hooks: Callbacks) -> dict[
         "alpha_entropy": state.architecture.entropy(),
         "operators": genotype.operator_counts(),
         "seconds": round(state.seconds, 3),
-        "peak_memory_bytes": peak_memory(state.device),
+        "peak_memory_bytes": state.ranks.largest(peak_memory(state.device)),
     }
     hooks.on_measure(state, metrics)
-    genotype.save(state.checkpoint.parent / "genotype.json")
+    decided = metrics, state.stopped, state.chosen
+    metrics, state.stopped, state.chosen = state.ranks.by_first(lambda: decided)
+    state.ranks.by_first(lambda: genotype.save(state.checkpoint.parent / "genotype.json"))
     state.history.append(metrics)
     state.alphas.append([alpha.detach().cpu().clone() for alpha in state.architecture.alphas])
     state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
@@ -240,18 +250,25 @@ _MEANS = (
 def _evaluate(state: SearchState, stop: StopRequest) -> tuple[float | None, float]:
     """Loss and accuracy of the super-network on the held-out images, with running statistics."""
     network = state.network.eval()
+    state.ranks.copy_first_(network.buffers())
     weights = state.architecture.weights()
     loss = right = torch.zeros((), dtype=torch.float64, device=state.device)
     with randomness.preserved():  # an interrupted evaluation starts over
-        for images, labels in heldout_batches(state.data, state.config.batch_size, state.device):
+        for images, labels in heldout_batches(state.data, state.config.batch_size, state.device, state.ranks.shard):
             logits = network(images, weights)
             loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
             right = right + accuracy(logits, labels) * len(labels)
             if stop.requested:
                 break
     _stop_or_save(state, stop, False)
+    loss, right = state.ranks.sum(torch.stack([loss, right])).unbind()
     count = len(state.data.heldout.labels)
     return finite(float(loss) / count), float(right) / count
+
+
+def _write_result(state: SearchState, genotype: Genotype, weights: list[Tensor]) -> None:
+    genotype.save(state.checkpoint.parent / "genotype.json")
+    _draw(state, genotype, weights)
 
 
 def _draw(state: SearchState, genotype: Genotype, weights: list[Tensor]) -> None:

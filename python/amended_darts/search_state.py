@@ -25,14 +25,21 @@ from amended_darts.checkpoint import (
 from amended_darts.config import SearchConfig
 from amended_darts.consistency import warning
 from amended_darts.data import DataSet, Stream, seeded_halves
-from amended_darts.data.generators import ALPHA_AUGMENT, ALPHA_ORDER, WEIGHT_AUGMENT, WEIGHT_ORDER
-from amended_darts.devices import find_device
+from amended_darts.data.generators import (
+    ALPHA_AUGMENT,
+    ALPHA_ORDER,
+    OTHER_RANKS,
+    WEIGHT_AUGMENT,
+    WEIGHT_ORDER,
+    generator,
+)
 from amended_darts.errors import InputError
 from amended_darts.genotype import Topology
 from amended_darts.hypergradient import Gradient
 from amended_darts.memory import choose_recompute, supernet_bytes
 from amended_darts.metrics import History, Means
 from amended_darts.precision import Precision
+from amended_darts.ranks import Ranks
 from amended_darts.search_network import follow, given_topology, network_settings
 from amended_darts.spaces import SPACES, Space, find_space, space_to_json
 from amended_darts.supernet import SuperNet
@@ -47,8 +54,10 @@ class SearchState:
     Args:
         config: a resolved configuration.
         data: the data set it names.
+        ranks: the processes that compute it; this one alone by default.
 
     Attributes:
+        ranks: as given. Callbacks run in every process: one that writes or prints looks at ``ranks.first``.
         model: the network, compiled if so configured; for the forward passes of steps.
         parts: of the batches, for the accumulation of gradients.
         gradient: takes every derivative of a step, for w and for α; ``parts``, or something around it.
@@ -59,31 +68,34 @@ class SearchState:
         chosen: the epoch (from 1) whose architecture counts; None for the last.
     """
 
-    def __init__(self, config: SearchConfig, data: DataSet) -> None:
+    def __init__(self, config: SearchConfig, data: DataSet, ranks: Ranks | None = None) -> None:
         self.config = config
         self.data = data
-        self.device = find_device(config.device)
+        self.ranks = ranks = ranks or Ranks()
+        self.device = ranks.device(config.device)
         self.checkpoint = Path(config.out) / CHECKPOINT
         self.epoch = 0
         self.step = 0  # within the epoch
         self.seconds = 0.0  # spent in this epoch so far
         self.means = Means()
         self.history = History(Path(config.out))
+        self.history.writes = ranks.first
         self.alphas: list[list[Tensor]] = []
         self.stopped: str | None = None
         self.chosen: int | None = None
         self.notes: list[str] = []
         self._saved: int | None = None  # step of the checkpoint on disk
         self.parts = Parts(config.accumulate)
-        self.gradient: Gradient = self.parts
+        self.gradient: Gradient = ranks.averaged(self.parts)
         self.precision = Precision(config.amp, self.device)
 
         halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)
         purposes = (WEIGHT_ORDER, WEIGHT_AUGMENT), (ALPHA_ORDER, ALPHA_AUGMENT)
         self.weight_stream, self.alpha_stream = (
-            Stream(data, half, config.batch_size, config.seed, order, augment, self.device, cutout)
+            Stream(data, half, config.batch_size, config.seed, order, augment, self.device, cutout, ranks.shard)
             for half, (order, augment), cutout in zip(halves, purposes, (config.cutout or 0, 0), strict=True)
         )
+        ranks.check_shares(config, self.weight_stream, self.alpha_stream)
         space = find_space(config.space)
         topology = given_topology(config, space)
         self.config = config = self._choose_recompute(space, topology)
@@ -111,6 +123,10 @@ class SearchState:
         )
         if topology is not None:
             self.keep_edges(topology)
+        with torch.no_grad():
+            ranks.copy_first_([*self.network.parameters(), *self.network.buffers(), *self.architecture.parameters()])
+        if not ranks.first:  # candidates that draw random numbers draw others in each process
+            torch.manual_seed(generator(config.seed, OTHER_RANKS, ranks.rank).initial_seed())
 
     def keep_edges(self, topology: Topology) -> None:
         """Goes on with those edges alone: one set of (node, input) per group of cells."""
@@ -133,7 +149,7 @@ class SearchState:
             return config
         if config.implementation != "fused":  # plain PyTorch keeps what it keeps
             return replace(config, recompute="never")
-        images = math.ceil(self.weight_stream.batch_size / config.accumulate)
+        images = math.ceil(self.weight_stream.batch_size / self.ranks.count / config.accumulate)
         shape = (images, len(self.data.mean), *self.data.image_size)
         settings = network_settings(config)
 
@@ -188,7 +204,18 @@ class SearchState:
         return f"epoch {epoch} of {self.config.epochs}, step {self.step + ahead} of {self.steps_per_epoch}"
 
     def save(self) -> None:
-        """Writes the checkpoint, and keeps as many earlier ones as configured."""
+        """Writes the checkpoint, and keeps as many earlier ones as configured.
+
+        Raises:
+            RunError: it cannot be written, or the processes of the search hold different α or weights.
+        """
+        self.ranks.check_equal("α", self.architecture.parameters())
+        self.ranks.check_equal("weights", self.network.parameters())
+        random = self.ranks.gather(randomness.capture())
+        self.ranks.by_first(lambda: self._write(random))
+        self._saved = self.total_step
+
+    def _write(self, random: list[randomness.State]) -> None:
         if self.config.keep > 1 and self._saved is not None and self._saved != self.total_step:
             keep_previous(self.checkpoint, self._saved)
         topology = self.architecture.topology
@@ -211,10 +238,10 @@ class SearchState:
                 "weight_optimizer": self.weight_optimizer.state_dict(),
                 "alpha_optimizer": self.alpha_optimizer.state_dict(),
                 "precision": self.precision.state_dict(),
-                "random": randomness.capture(),
+                "random": random[0],
+                "random_of_other_ranks": random[1:],
             },
         )
-        self._saved = self.total_step
         forget_earlier(self.checkpoint, self.config.keep - 1)
 
     def load(self) -> None:
@@ -223,8 +250,16 @@ class SearchState:
         Raises:
             InputError: it cannot be read, or belongs to another search.
         """
+        state = self.ranks.by_first(self._read)
         try:
-            state = load_checkpoint(self.checkpoint)
+            check_same_run(self.checkpoint, state, self.config, self._facts())
+            self._restore(state)
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{self.checkpoint}: expected a complete checkpoint, it does not fit ({error})") from None
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return load_checkpoint(self.checkpoint)
         except InputError as error:
             earlier = earlier_checkpoints(self.checkpoint)
             if not earlier:
@@ -232,11 +267,6 @@ class SearchState:
             raise InputError(
                 f"{error}; {earlier[-1].name} beside it is an earlier one: renamed to {self.checkpoint.name} it resumes"
             ) from None
-        try:
-            check_same_run(self.checkpoint, state, self.config, self._facts())
-            self._restore(state)
-        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise InputError(f"{self.checkpoint}: expected a complete checkpoint, it does not fit ({error})") from None
 
     def _restore(self, state: dict[str, Any]) -> None:
         topology = state.get("topology")
@@ -252,7 +282,9 @@ class SearchState:
         self.history.lines = list(state["metrics"])
         self.alphas = [list(group) for group in state["alphas"]]
         self.stopped, self.chosen = state["stopped"], state["chosen"]
-        randomness.restore(state["random"])
+        own = [state["random"], *state.get("random_of_other_ranks", [])][self.ranks.rank :]
+        if own:  # a start with more processes than before has new ones
+            randomness.restore(own[0])
         self._saved = self.total_step
 
     def _facts(self) -> dict[str, Any]:

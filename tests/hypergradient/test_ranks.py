@@ -5,29 +5,19 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from amended_darts.hypergradient import gradient
-from torch import Tensor
+from amended_darts.ranks import Ranks
 from torch.nn.parallel import DistributedDataParallel
 
 from .problems import arguments, bilevel, flat, relative
 from .test_every_estimator import ESTIMATORS, EXACT_PRODUCTS
 
 ALL = {**ESTIMATORS, **EXACT_PRODUCTS}
-
-
-def averaged(scalar: Callable[[], Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """``gradient``, averaged over ranks."""
-    result = gradient(scalar, inputs)
-    for t in result:
-        dist.all_reduce(t)
-        t.div_(dist.get_world_size())
-    return result
 
 
 def estimate_on_a_rank(rank: int, ranks: int, folder: str) -> None:
@@ -38,6 +28,7 @@ def estimate_on_a_rank(rank: int, ranks: int, folder: str) -> None:
     try:
         shards = bilevel(part=(rank, ranks))
         assert DistributedDataParallel(shards.network).module is shards.network  # its hooks must not interfere
+        averaged = Ranks(rank, ranks).averaged(gradient)
         results = {name: flat(estimator(*arguments(shards), gradient=averaged)) for name, estimator in ALL.items()}
         torch.save(results, f"{folder}/{rank}.pt")
     finally:

@@ -12,6 +12,7 @@ from amended_darts.config import SearchConfig
 from amended_darts.presets import PRESETS
 
 if TYPE_CHECKING:
+    from amended_darts.search_result import SearchResult
     from amended_darts.search_state import SearchState
 
 HELP = "search an architecture"
@@ -56,30 +57,34 @@ def run(options: Any) -> int:
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.search_loop import search
 
-    result = search(config, callbacks=[Told()])
-    last = result.history[-1]
-    if result.stopped is not None:
-        print(
-            f"stopped after epoch {last['epoch']} of {config.epochs}: {result.stopped}; found in epoch {result.epoch}"
-        )
-    print(f"held-out accuracy of the super-network {last['heldout_accuracy']:.4f}")
-    kept = result.genotype.operator_counts()
-    print("operators kept: " + ", ".join(f"{count} {op}" for op, count in kept.items()))
-    for name in ("genotype.json", "cells.svg", "alphas.png", "metrics.jsonl"):
-        print(result.out / name)
-    sys.stdout.flush()
+    search(config, callbacks=[Told()])
     return 0
 
 
 class Told(Callback):
-    """Prints what was chosen, then a line per epoch."""
+    """Prints what was chosen, a line per epoch, and at the end what was found and where it lies; in rank 0 alone."""
 
     def on_start(self, state: SearchState) -> None:
-        for note in state.notes:
+        for note in state.notes if state.ranks.first else ():
             print(note, flush=True)
 
     def on_epoch(self, state: SearchState, metrics: dict[str, Any]) -> None:
-        print(describe(metrics, state.config.epochs), flush=True)
+        if state.ranks.first:
+            print(describe(metrics, state.config.epochs), flush=True)
+
+    def on_end(self, state: SearchState, result: SearchResult) -> None:
+        if not state.ranks.first:
+            return
+        last = result.history[-1]
+        if result.stopped is not None:
+            epochs = state.config.epochs
+            print(f"stopped after epoch {last['epoch']} of {epochs}: {result.stopped}; found in epoch {result.epoch}")
+        print(f"held-out accuracy of the super-network {last['heldout_accuracy']:.4f}")
+        kept = result.genotype.operator_counts()
+        print("operators kept: " + ", ".join(f"{count} {op}" for op, count in kept.items()))
+        for name in ("genotype.json", "cells.svg", "alphas.png", "metrics.jsonl"):
+            print(result.out / name)
+        sys.stdout.flush()
 
 
 def describe(line: dict[str, Any], epochs: int) -> str:

@@ -7,6 +7,7 @@ import torch
 # Purposes: each gets its own generator.
 HALVES, WEIGHT_ORDER, ALPHA_ORDER, WEIGHT_AUGMENT, ALPHA_AUGMENT = range(5)
 FRACTION = 5
+OTHER_RANKS = 6  # the global generators of all processes but the first
 
 
 def generator(*key: int) -> torch.Generator:

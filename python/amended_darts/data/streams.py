@@ -36,16 +36,19 @@ def seeded_halves(count: int, portion: float, seed: int) -> tuple[Tensor, Tensor
 class Stream:
     """Batches of one half of the training images, shuffled anew in every pass, augmented and normalised.
 
-    The last images of a pass that do not fill a batch are left out of that pass: every batch has the same size.
+    The last images of a pass that do not fill a batch are left out of that pass: every batch has the same size. With
+    several processes each gets every so many-th image of each batch; together they hold the batch of a single process,
+    and augment it by numbers of their own.
 
     Args:
         data: the data set.
         indices: the half.
-        batch_size: images per batch; less where the half is smaller.
+        batch_size: images per batch over all processes; less where the half is smaller.
         seed: of the run.
         order, augment: purposes (``WEIGHT_ORDER``, ...), so that streams do not share random numbers.
         device: where the batches go.
         cutout: side of the square erased in each image, pixels, at most half the image's.
+        shard: this process's number and how many there are.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Stream:
         augment: int,
         device: torch.device,
         cutout: int = 0,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         self.data = data
         self.indices = indices
-        self.batch_size = min(batch_size, len(indices))
+        self.rank, self.ranks = shard
+        self.batch_size = min(batch_size, len(indices)) // self.ranks * self.ranks
         self.seed = seed
         self.purposes = order, augment
         self.prepare = Preparation(data, device)
@@ -74,24 +79,29 @@ class Stream:
 
     def batches(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches from ``step`` (counted over all passes) on, without end: float32 [N, C, H, W] and int64 [N]."""
-        for pixels, labels in self.data.train.batches(self._chosen(step), self._seeds(step)):
-            images = self.prepare(pixels, generator(self.seed, self.purposes[1], step))
-            images = cutout(images, self.cutout, generator(self.seed, self.purposes[1], step, 1))
+        chosen = (batch[self.rank :: self.ranks] for batch in self._chosen(step))
+        for pixels, labels in self.data.train.batches(chosen, self._seeds(step)):
+            images = self.prepare(pixels, self._generator(step, 0))
+            images = cutout(images, self.cutout, self._generator(step, 1))
             yield images, labels.to(self.prepare.device)
             step += 1
+
+    def _generator(self, step: int, use: int) -> torch.Generator:
+        """For one of the uses of random numbers (crops, cutout, transforms) in one batch of this process."""
+        key = [step, use, self.rank] if self.rank else [step, use] if use else [step]
+        return generator(self.seed, self.purposes[1], *key)
 
     def _seeds(self, step: int) -> Iterator[int]:
         """Of the transforms, one number for each batch."""
         for number in itertools.count(step):
-            random = generator(self.seed, self.purposes[1], number, 2)
-            yield int(torch.randint(2**62, (), generator=random))
+            yield int(torch.randint(2**62, (), generator=self._generator(number, 2)))
 
     def sample(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The first ``count`` images of the half, as far as they fill whole batches (one at least), in a fixed order,
         not augmented."""
         batches = max(1, min(count, len(self.indices)) // self.batch_size)
         chosen = self.indices[: batches * self.batch_size].split(self.batch_size)
-        for pixels, labels in self.data.train.batches(iter(chosen)):
+        for pixels, labels in self.data.train.batches(batch[self.rank :: self.ranks] for batch in chosen):
             yield self.prepare(pixels), labels.to(self.prepare.device)
 
     def _chosen(self, step: int) -> Iterator[Tensor]:
@@ -136,9 +146,13 @@ class Preparation:
         return padded.permute(0, 2, 3, 1)[sample, rows, columns].permute(0, 3, 1, 2).contiguous()
 
 
-def heldout_batches(data: DataSet, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """All held-out images once, in order, normalised; the last batch may be smaller."""
+def heldout_batches(
+    data: DataSet, batch_size: int, device: torch.device, shard: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All held-out images once, in order, normalised; the last batch may be smaller. With several processes each gets
+    every so many-th batch: ``shard`` is its number and how many there are."""
     prepare = Preparation(data, device)
     images: Images = data.heldout
-    for pixels, labels in images.batches(iter(torch.arange(len(images.labels)).split(batch_size))):
+    rank, ranks = shard
+    for pixels, labels in images.batches(iter(torch.arange(len(images.labels)).split(batch_size)[rank::ranks])):
         yield prepare(pixels), labels.to(device)

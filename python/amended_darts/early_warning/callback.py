@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from amended_darts import randomness
@@ -18,6 +17,7 @@ from amended_darts.genotype import Genotype
 from amended_darts.hypergradient import Loss, alpha_eigenvalue, frozen_buffers
 from amended_darts.metrics import finite
 from amended_darts.search_state import SearchState
+from amended_darts.search_steps import losses
 
 SKIP = "skip_connect"
 
@@ -50,11 +50,12 @@ class EarlyWarning(Callback):
 @torch.no_grad()
 def skip_share(architecture: Architecture) -> float | None:
     """Mean softmax weight of skip_connect over all edges that offer it; None where none does."""
+    groups = architecture.space.groups(architecture.cells)
     found = [
-        float(row[names.index(SKIP)])
-        for group, weights in zip(architecture.space.groups(architecture.cells), architecture.weights(), strict=True)
-        for names, row in zip(group.candidates, weights, strict=True)
-        if SKIP in names
+        float(weights[row, groups[index].candidates[row].index(SKIP)])
+        for index, weights in enumerate(architecture.weights())
+        for row in architecture.rows(index)
+        if SKIP in groups[index].candidates[row]
     ]
     return sum(found) / len(found) if found else None
 
@@ -78,7 +79,7 @@ def measure_eigenvalue(state: SearchState) -> float:
 
     def loss() -> Tensor:
         images, labels, share = state.parts.of(current[0])
-        return share * F.cross_entropy(network(images, architecture.weights()), labels)
+        return share * losses(network(images, architecture.weights()), labels)[1]
 
     def gradient(scalar: Loss, inputs: Any) -> list[Tensor]:
         """Averaged over the batches, one in memory at a time."""
