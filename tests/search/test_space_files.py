@@ -208,6 +208,26 @@ def test_definition_of_another_name():
         Genotype.from_json(json.dumps(plain))
 
 
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_fuzz_damaged_texts(data):
+    """A piece of the text gone, twice, or another one in its place: a sentence, or a space or genotype after all."""
+    space = parse_space(example())
+    genotype = derive(space, space.cells, [[[1.0] * len(n) for n in g.candidates] for g in space.groups(space.cells)])
+    read, text = data.draw(st.sampled_from([(parse_space, example()), (Genotype.from_json, genotype.to_json())]))
+    first = data.draw(st.integers(0, len(text)))
+    last = data.draw(st.integers(first, min(first + 12, len(text))))
+    piece = data.draw(st.sampled_from(["", text[first:last] * 2, "{", "]", '"', "9" * 5000, "1e999", "NaN", "\x00"]))
+    told = ""
+    try:
+        assert read(text[:first] + piece + text[last:]) is not None
+    except InputError as error:
+        told = str(error)
+    assert told == "" or told.startswith(("space: ", "genotype: "))
+    assert "\n" not in told
+    assert len(told) < 500
+
+
 @given(value=junk | st.sampled_from([10**40, "1e400", [[1, 0]], {"normal": []}, True]), data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_fuzz_any_value_anywhere(value, data):

@@ -11,7 +11,7 @@ from amended_darts.options import at_least, option
 class SpaceOptions:
     """What is searched, and the size of the super-network."""
 
-    space: str = option("darts", "search space (amended-darts info lists them)", group="space")
+    space: str = option("darts", "search space (amended-darts info lists them) or the JSON file of one", group="space")
     cells: int | None = option(
         None,
         "depth of the super-network",
