@@ -21,7 +21,8 @@ class Progress(Callback):
         self._bar: Any = None
 
     def on_start(self, state: SearchState) -> None:
-        if state.ranks.first and sys.stderr.isatty():
+        ranks = getattr(state, "ranks", None)  # a re-training has none
+        if (ranks is None or ranks.first) and sys.stderr.isatty():
             self._bar = require("tqdm", "the progress bar").tqdm(
                 total=state.config.epochs * state.steps_per_epoch,
                 initial=state.total_step,

@@ -67,6 +67,41 @@ def test_interrupted_at_any_step(tiny, monkeypatch, whole, name, call):
     assert same(results(config.out), whole)
 
 
+def test_noise_of_an_interrupted_evaluation(tiny, monkeypatch):
+    """A network that draws random numbers in evaluation too: interrupted there, it draws the same ones again."""
+    genotype = Path(tiny().out).with_name("noise.txt")
+    pairs = "[('noise', 0), ('skip_connect', 1)]"
+    genotype.write_text(f"Genotype(normal={pairs}, normal_concat=[2], reduce={pairs}, reduce_concat=[2])")
+    settings = {"genotype": str(genotype), "batch_size": 128}
+    retrain(tiny(**settings))
+    truth = results(tiny().out)
+    original, calls = loop.evaluate, iter(range(10))
+
+    def interrupted(network, data, batch_size, device, precision, after_batch):
+        def ask():
+            if next(calls) == 1:
+                signal.raise_signal(signal.SIGINT)
+            after_batch()
+
+        return original(network, data, batch_size, device, precision, ask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", interrupted)
+        with pytest.raises(Interrupted):
+            retrain(tiny(**settings, overwrite=True))
+    retrain(tiny(**settings, resume=True))
+    assert same(results(tiny().out), truth)
+
+
+def test_one_process_and_a_bar_where_there_is_a_terminal(tiny, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    retrain(tiny(epochs=1))
+    assert "epoch 1/1" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="retrain: expected one process, got 2"):
+        retrain(tiny(epochs=1, overwrite=True))
+
+
 def test_resuming_needs_only_the_folder(tiny, whole, monkeypatch):
     """What the training was started from may be gone, and the folder may have moved."""
     config = tiny()

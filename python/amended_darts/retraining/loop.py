@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def retrain(
         Interrupted: Ctrl-C or SIGTERM, after saving a checkpoint of the step reached.
     """
     config.resolved()
+    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise InputError(f"retrain: expected one process, got {processes} (torchrun serves the search alone)")
     genotype = _find_genotype(config)
     config = config.resolved(one_input=genotype.cells[0].inputs == 1)
     with randomness.preserved(), StopRequest() as stop:
@@ -186,18 +189,27 @@ def train_step(state: RetrainState, images: Tensor, labels: Tensor) -> dict[str,
     return {"train_loss": loss.detach(), "train_accuracy": right}
 
 
+class _StopAskedError(Exception):
+    """The run was asked to stop in the middle of an evaluation."""
+
+
+def _ask(stop: StopRequest) -> None:
+    if stop.requested:
+        raise _StopAskedError
+
+
 def _end_epoch(state: RetrainState, stop: StopRequest) -> dict[str, Any]:
     """Measures on the held-out images, writes the epoch's line and the checkpoint."""
     began = time.perf_counter()
     settings = state.settings
-    measured = evaluate(
-        state.network,
-        state.data,
-        settings.batch_size,
-        state.device,
-        state.precision,
-        lambda: state.stop_or_save(stop, False),
-    )
+    try:
+        with randomness.preserved():  # an interrupted evaluation starts over, with the same noise where there is any
+            measured = evaluate(
+                state.network, state.data, settings.batch_size, state.device, state.precision, lambda: _ask(stop)
+            )
+    except _StopAskedError:
+        state.stop_or_save(stop, False)
+        raise
     state.seconds += time.perf_counter() - began
     metrics = {
         "epoch": state.epoch + 1,
