@@ -55,18 +55,33 @@ PUBLISHED = {
 }
 
 
+def _plain(name: str) -> str:
+    return name.upper().replace("_", "").replace("-", "")
+
+
+# Code bases spell these names in many ways; a name without a data set or order means the better known one.
+_ALIASES = {_plain(name): name for name in PUBLISHED} | {
+    "DARTS": "DARTS_V2",
+    "PCDARTS": "PC_DARTS_CIFAR",
+    "PCDARTSIMAGENET": "PC_DARTS_IMAGE",
+    "DRNAS": "DRNAS_CIFAR",
+}
+
+
 def find_genotype(source: str) -> Genotype:
     """The genotype that a name of the table, a file or a run's folder stands for.
 
     Args:
-        source: a name of ``PUBLISHED`` in any case; a genotype.json; a text file with the published form; a folder
-            with a genotype.json in it; the published form itself; or a string of NAS-Bench-201.
+        source: a name of ``PUBLISHED``, in any case and with or without underscores (./NAME is a file or folder of that
+            name); a genotype.json; a text file with the published form; a folder with a genotype.json in it; the
+            published form itself; or a string of NAS-Bench-201.
 
     Raises:
         InputError: none of these, or one that is malformed.
     """
-    if source.upper() in PUBLISHED:
-        return parse_published(PUBLISHED[source.upper()], source)
+    name = _ALIASES.get(_plain(source), source.upper())
+    if name in PUBLISHED:
+        return parse_published(PUBLISHED[name], source)
     if source.lstrip().startswith("Genotype("):
         return parse_published(source)
     if source.lstrip().startswith("|"):

@@ -89,7 +89,7 @@ def test_super_network_with_one_hot_weights_is_the_derived_network(space, form):
     space, cells = find_space(space), 3
     settings = {"affine": form == "re-training", "pool_norm": form == "search" and space.pool_norm}
     genotype = random_genotype(space, cells)
-    supernet = SuperNet(space, 5, cells=cells, channels=2, implementation="reference", **settings).double()
+    supernet = SuperNet(space, 5, cells=cells, channels=2, **settings).double()
     shake(supernet)
     network = DerivedNetwork(genotype, 5, cells=cells, channels=2, auxiliary=True, **settings).double()
     inherit_weights(network, supernet)

@@ -24,6 +24,14 @@ def test_table(name):
     assert [cell.reduction for cell in genotype.cells] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("darts", "DARTS_V2"), ("PCDARTS", "PC_DARTS_CIFAR"), ("pdarts", "P_DARTS"), ("PC-DARTS_image", "PC_DARTS_IMAGE")],
+)
+def test_names_as_others_spell_them(name, meant):
+    assert find_genotype(name) == find_genotype(meant)
+
+
 def test_edges_of_darts_v2():
     normal, reduction = find_genotype("darts_v2").cells
     assert normal.edges[-2:] == (Edge(5, 0, "skip_connect"), Edge(5, 2, "dil_conv_3x3"))
