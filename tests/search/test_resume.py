@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from amended_darts import search_loop
+from amended_darts import Callback, search_loop
 from amended_darts.checkpoint import load_checkpoint
 from amended_darts.config import SearchConfig
 from amended_darts.errors import Interrupted, RunError
@@ -71,6 +71,32 @@ def test_interrupted_at_any_step(tiny, monkeypatch, whole, name, call):
             search(config)
     search(tiny(resume=True))
     assert same(results(Path(config.out)), whole)
+
+
+@pytest.mark.parametrize(("name", "call"), [("accuracy", 4), ("weight_step", 5)], ids=["evaluation", "step"])
+def test_noise_goes_on_where_it_was(tiny, tmp_path, monkeypatch, name, call):
+    """A space whose candidates draw from PyTorch's own generator, interrupted while measuring and while learning."""
+    settings = {"space": "robust-s4", "cells": 3, "batch_size": 256}  # 2 steps an epoch, 2 batches to measure on
+    whole = search(tiny(**settings, epochs=4, out=str(tmp_path / "whole")))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, name, call)
+        with pytest.raises(Interrupted):
+            search(tiny(**settings, epochs=4))
+    search(tiny(**settings, epochs=4, resume=True))
+    assert same(results(Path(tiny().out)), results(whole.out))
+
+
+def test_interrupted_between_steps_and_checkpoint(tiny, whole):
+    """While hooks measure: the epoch is finished first, then the checkpoint says so."""
+
+    class Asking(Callback):
+        def on_measure(self, state, metrics):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="interrupted at epoch 2 of 2, step 0 of 11"):
+        search(tiny(), callbacks=[Asking()])
+    search(tiny(resume=True))
+    assert same(results(Path(tiny().out)), whole)
 
 
 def test_interrupted_again_and_again(tiny, monkeypatch, whole):

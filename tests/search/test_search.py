@@ -274,6 +274,8 @@ def test_presets_resolve(name):
 
 
 def test_presets_give_way_to_what_is_said():
+    quick = SearchConfig.from_preset("quick", epochs=7)
+    assert (quick.epochs, quick.cells, quick.alpha_lr) == (7, 3, 0.01)
     assert SearchConfig.from_preset("paper-s1", estimator="first_order").resolved().eta is None
     scaled = SearchConfig.from_preset("paper-s1", rho=2.0).resolved()
     assert (scaled.rho, scaled.eta) == (2.0, None)

@@ -234,6 +234,12 @@ def test_the_estimate_of_kept_bytes_is_what_autograd_keeps(name, recompute):
     assert estimate == memory.saved_bytes(network, torch.randn(4, 3, 13, 9), weights)
 
 
+def test_kept_bytes_are_counted_once_and_without_parameters():
+    network = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    x = torch.randn(7, 3)
+    assert memory.saved_bytes(network, x) == 4 * (7 * 3 + 7 * 5)  # x; what tanh gives, for itself and the layer after
+
+
 def test_free_memory_is_there():
     assert 2**20 < memory.free_bytes(CPU) < 2**50
     assert memory.size(3 * 2**29) == "1.50 GiB"
