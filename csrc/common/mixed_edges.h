@@ -34,6 +34,7 @@ struct Edges {
   std::vector<Candidate> candidates;  // K, in the order of weights
   bool pool_norm = true;              // BN after the pools
   bool per_sample = false;            // weights have one row per sample
+  bool channels_last = false;         // x, y and their gradients are [N, H, W, C]: for the fused CPU kernels alone
   bool batch_stats = true;            // BN with batch statistics; otherwise mean and var are constants
   double eps = 1e-5;
 

@@ -20,18 +20,19 @@ struct Inputs {
   std::optional<Tensor> bn_weight, bn_bias;
 };
 
-Tensor ready(const Tensor& t, ScalarType type) {
-  return torch::stable::contiguous(t.scalar_type() == type ? t : torch::stable::to(t, type));
+Tensor ready(const Tensor& t, ScalarType type, MemoryFormat format = MemoryFormat::Contiguous) {
+  return torch::stable::contiguous(t.scalar_type() == type ? t : torch::stable::to(t, type), format);
 }
 
 std::optional<Tensor> ready(const std::optional<Tensor>& t, ScalarType type) {
   return t.has_value() ? std::optional<Tensor>(ready(*t, type)) : std::nullopt;
 }
 
-std::vector<Tensor> ready(const std::vector<Tensor>& list, ScalarType type) {
+std::vector<Tensor> ready(const std::vector<Tensor>& list, ScalarType type,
+                          MemoryFormat format = MemoryFormat::Contiguous) {
   std::vector<Tensor> result;
   result.reserve(list.size());
-  for (const Tensor& t : list) result.push_back(ready(t, type));
+  for (const Tensor& t : list) result.push_back(ready(t, type, format));
   return result;
 }
 
@@ -54,7 +55,16 @@ bool is_channels_last(const Tensor& x) {
   return true;
 }
 
-// The kernels' contiguous result in x's dtype and memory format.
+// The memory format of x, y and their gradients inside the kernels: x's own in the fused ones.
+MemoryFormat inner_format(const Tensor& x, ScalarType type) {
+  return type == ScalarType::Float && is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+}
+
+Tensor empty_image(std::initializer_list<int64_t> size, ScalarType type, MemoryFormat format) {
+  return torch::stable::empty(size, type, std::nullopt, std::nullopt, std::nullopt, format);
+}
+
+// The kernels' result in x's dtype and memory format.
 Tensor like_x(const Tensor& result, const Tensor& x) {
   const MemoryFormat format = is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
   Tensor typed = result.scalar_type() == x.scalar_type() ? result : torch::stable::to(result, x.scalar_type());
@@ -67,6 +77,8 @@ void describe(mixed::Edges<T>& call, const MixedEdgesSizes& sizes, const MixedEd
   call.shape = sizes.shape;
   call.edges = sizes.edges;
   call.candidates = sizes.candidates;
+  call.channels_last =
+      inner_format(arguments.x, accumulate_type(arguments.x.scalar_type())) == MemoryFormat::ChannelsLast;
   call.pool_norm = arguments.pool_norm;
   call.per_sample = sizes.per_sample;
   call.batch_stats = batch_stats;
@@ -103,8 +115,8 @@ int64_t saved_size(const mixed::Edges<float>& call) { return mixed::fused::saved
 int64_t saved_size(const mixed::Edges<double>&) { return 0; }
 
 Inputs prepare(const MixedEdgesArguments& a, ScalarType type) {
-  return {ready(a.x, type), ready(a.weights, type), ready(a.params, type), ready(a.bn_weight, type),
-          ready(a.bn_bias, type)};
+  return {ready(a.x, type, inner_format(a.x, type)), ready(a.weights, type), ready(a.params, type),
+          ready(a.bn_weight, type), ready(a.bn_bias, type)};
 }
 
 template <typename T>
@@ -115,7 +127,7 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
   Tensor var = empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.out_c}, type);
   std::vector<Tensor> y, saved;
   for (int64_t e = 0; e < sizes.edges; ++e)
-    y.push_back(empty(a.x, {shape.n, shape.out_c, shape.out_h(), shape.out_w()}, type));
+    y.push_back(empty_image({shape.n, shape.out_c, shape.out_h(), shape.out_w()}, type, inner_format(a.x, type)));
   if (shape.n == 0) {
     for (int64_t e = 0; keeps(recompute, type) && e < sizes.edges; ++e) saved.push_back(empty(a.x, {0}, type));
     if (batch_stats) {
@@ -155,11 +167,12 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
   const ScalarType type = accumulate_type(a.x.scalar_type());
   const bool affine = need.norm && a.bn_weight.has_value();
   const Inputs in = prepare(a, type);
-  const std::vector<Tensor> grads = ready(grad_y, type);
+  const MemoryFormat format = inner_format(a.x, type);
+  const std::vector<Tensor> grads = ready(grad_y, type, format);
   const Tensor mean = ready(*a.mean, type), var = ready(*a.var, type);
 
   Tensor grad_x =
-      need.x ? empty(in.x, {a.x.size(0), a.x.size(1), a.x.size(2), a.x.size(3)}, type) : empty(in.x, {0}, type);
+      need.x ? empty_image({a.x.size(0), a.x.size(1), a.x.size(2), a.x.size(3)}, type, format) : empty(in.x, {0}, type);
   Tensor grad_weights = need.weights ? torch::stable::empty_like(in.weights) : empty(in.weights, {0}, type);
   std::vector<Tensor> grad_params;
   if (need.params)

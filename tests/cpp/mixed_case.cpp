@@ -23,6 +23,7 @@ void describe(Call& call, const Config& config, const Inputs& inputs) {
   call.shape = {config.n, config.c, config.h, config.w, config.stride, config.out_c};
   call.edges = config.edges;
   call.candidates = config.candidates;
+  call.channels_last = config.channels_last;
   call.pool_norm = config.pool_norm;
   call.per_sample = config.per_sample;
   call.batch_stats = config.batch_stats;
@@ -83,6 +84,7 @@ std::string Config::text() const {
   flag(grad_weights, "weights");
   flag(grad_params, "params");
   flag(grad_bn, "bn");
+  flag(channels_last, "channels_last");
   flag(ties, "ties");
   flag(extremes, "extremes");
   return s + " mean=" + std::to_string(mean);
@@ -119,6 +121,7 @@ Config random_config(std::mt19937_64& random) {
   config.grad_bn = config.affine && chance(random, 0.8);
   config.mean = chance(random, 0.2) ? 10 : 0;
   config.ties = chance(random, 0.2);
+  config.channels_last = chance(random, 0.4);
   return config;
 }
 
@@ -156,7 +159,18 @@ Inputs random_inputs(const Config& config, std::mt19937_64& random) {
   return inputs;
 }
 
-Result run_fused(const Config& config, const Inputs& inputs) {
+// [n][a][b] to [n][b][a]: between NCHW and NHWC with the pixels as one axis.
+void swap_axes(std::vector<float>& values, int64_t n, int64_t a, int64_t b) {
+  const std::vector<float> from = values;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < a; ++j) {
+      for (int64_t k = 0; k < b; ++k) values[size((i * b + k) * a + j)] = from[size((i * a + j) * b + k)];
+    }
+  }
+}
+
+// x, grad_y and what comes back in the memory format that config says.
+Result run_as_laid_out(const Config& config, const Inputs& inputs) {
   Result result;
   const auto keep = [&](const char* name, int64_t count) {
     result.tensors.emplace_back(size(count), 777.0f);  // every element must be written
@@ -200,6 +214,20 @@ Result run_fused(const Config& config, const Inputs& inputs) {
     b.grad_bn_bias = keep("grad_bn_bias", norms);
   }
   fused::backward(b);
+  return result;
+}
+
+Result run_fused(const Config& config, const Inputs& inputs) {
+  if (!config.channels_last) return run_as_laid_out(config, inputs);
+  const Shape shape{config.n, config.c, config.h, config.w, config.stride, config.out_c};
+  Inputs swapped = inputs;
+  swap_axes(swapped.x, config.n, config.c, shape.in_plane());
+  for (auto& grad : swapped.grad_y) swap_axes(grad, config.n, config.out_c, shape.out_plane());
+  Result result = run_as_laid_out(config, swapped);
+  for (size_t i = 0; i < result.tensors.size(); ++i) {
+    if (result.names[i] == "y") swap_axes(result.tensors[i], config.n, shape.out_plane(), config.out_c);
+    if (result.names[i] == "grad_x") swap_axes(result.tensors[i], config.n, shape.in_plane(), config.c);
+  }
   return result;
 }
 

@@ -18,6 +18,7 @@ struct Config {
   std::vector<Candidate> candidates;
   bool pool_norm = true, per_sample = false, batch_stats = true, affine = false, saved = false;
   bool grad_x = true, grad_weights = true, grad_params = true, grad_bn = true;
+  bool channels_last = false;
   double mean = 0;        // of x
   bool ties = false;      // x has few distinct values
   bool extremes = false;  // NaN and Inf in x

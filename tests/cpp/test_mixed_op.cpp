@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
     double ignored = 0;
     failures += check(config, random,
                       config.c == 1     ? 1e-2
-                      : config.mean > 0 ? 2e-5
+                      : config.mean > 0 ? 5e-5
                                         : 4e-6,
                       config.c == 1 ? &ignored : &worst);
     ++done;

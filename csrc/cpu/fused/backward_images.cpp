@@ -225,8 +225,7 @@ void BackwardPass::start_grad_x(Worker& worker, int64_t e, bool inner, int64_t n
     std::fill_n(grad_x.data, g_.in_image(), 0.0f);
     shared_grads(worker, grad_x, n);
   } else if (g_.channels.in_lanes() != g_.channels.in) {
-    call_.kernels.pack(io_.grad_x + n * g_.channels.in * g_.in_pixels(), g_.channels.in, g_.in_pixels(),
-                       worker.grad_x.data, worker.grad_x.block);
+    call_.pack_in(io_.grad_x + n * g_.channels.in * g_.in_pixels(), worker.grad_x);
   }
 }
 
@@ -253,8 +252,7 @@ void BackwardPass::finish_grad_x(Worker& worker, int64_t e, bool inner, int64_t 
     }
   }
   if (stays) return;
-  call_.kernels.unpack(worker.grad_x.data, worker.grad_x.block, g_.channels.in, g_.in_pixels(),
-                       io_.grad_x + n * g_.channels.in * g_.in_pixels());
+  call_.unpack_in(worker.grad_x, io_.grad_x + n * g_.channels.in * g_.in_pixels());
 }
 
 // grad_x += what reaches x through the identity and the pools, the edges' gradients added up before each pool.

@@ -60,7 +60,7 @@ std::vector<LayerWeights> Call::pack_edge(int64_t edge, bool backward) const {
 
 void Call::load_x(int64_t n, Planes x_planes, Planes relu) const {
   const Geometry& g = geometry;
-  kernels.pack(x(n), g.channels.in, g.in_pixels(), x_planes.data, x_planes.block);
+  pack_in(x(n), x_planes);
   if (relu.data == nullptr) return;
   for (int64_t b = 0; b < g.in_blocks; ++b) kernels.relu(x_planes.at(b), g.in_pixels(), relu.at(b));
 }
@@ -71,10 +71,6 @@ void Call::second_input(const Branch& branch, const NormConstants& constants, Co
     kernels.normalize_relu(first.at(b), at(constants.center, norm, b), at(constants.scale, norm, b),
                            at(constants.bias, norm, b), geometry.out_pixels(), out.at(b));
   }
-}
-
-void Call::pack_out(const float* from, Planes to) const {
-  kernels.pack(from, geometry.channels.out, geometry.out_pixels(), to.data, to.block);
 }
 
 void clear_halo(Planes planes, int64_t blocks, int64_t halo_floats) {

@@ -56,9 +56,20 @@ struct Call {
   void load_x(int64_t n, Planes x_planes, Planes relu) const;
   // The input of a branch's second layer: the first one's output through BatchNorm and ReLU.
   void second_input(const Branch& branch, const NormConstants& constants, ConstPlanes first, Planes out) const;
-  void pack_out(const float* from, Planes to) const;
+  // Between images in the tensors' memory format and blocks.
+  void pack_in(const float* from, Planes to) const { pack(from, geometry.channels.in, geometry.in_pixels(), to); }
+  void pack_out(const float* from, Planes to) const { pack(from, geometry.channels.out, geometry.out_pixels(), to); }
+  void unpack_in(ConstPlanes from, float* to) const { unpack(from, geometry.channels.in, geometry.in_pixels(), to); }
+  void unpack_out(ConstPlanes from, float* to) const { unpack(from, geometry.channels.out, geometry.out_pixels(), to); }
 
  private:
+  void pack(const float* from, int64_t channels, int64_t pixels, Planes to) const {
+    (edges.channels_last ? kernels.pack_last : kernels.pack)(from, channels, pixels, to.data, to.block);
+  }
+  void unpack(ConstPlanes from, int64_t channels, int64_t pixels, float* to) const {
+    (edges.channels_last ? kernels.unpack_last : kernels.unpack)(from.data, from.block, channels, pixels, to);
+  }
+
   int64_t norms_, num_params_;
 };
 

@@ -205,8 +205,7 @@ class ForwardPass {
       call_.kernels.combine(worker.terms.data(), static_cast<int64_t>(worker.terms.size()), worker.bias.data(),
                             g_.out_pixels(), worker.y.at(b));
     }
-    call_.kernels.unpack(worker.y.data, worker.y.block, g_.channels.out, g_.out_pixels(),
-                         io_.y[static_cast<size_t>(e)] + n * g_.channels.out * g_.out_pixels());
+    call_.unpack_out(worker.y, io_.y[static_cast<size_t>(e)] + n * g_.channels.out * g_.out_pixels());
   }
 
   ConstPlanes value(const Worker& worker, const SumTerm& term, int64_t e, int64_t n) const {

@@ -87,6 +87,9 @@ struct Kernels {
   // [channels][pixels] -> blocks, lanes beyond the channels zero; and back
   void (*pack)(const float* in, int64_t channels, int64_t pixels, float* out, int64_t out_block);
   void (*unpack)(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out);
+  // the same from and to [pixels][channels]
+  void (*pack_last)(const float* in, int64_t channels, int64_t pixels, float* out, int64_t out_block);
+  void (*unpack_last)(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out);
 
   // elementwise over `count` vectors of one block
   void (*relu)(const float* in, int64_t count, float* out);

@@ -8,6 +8,8 @@ namespace amended_darts::mixed::fused::AMENDED_DARTS_ISA {
 
 void pack(const float* in, int64_t channels, int64_t pixels, float* out, int64_t out_block);
 void unpack(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out);
+void pack_last(const float* in, int64_t channels, int64_t pixels, float* out, int64_t out_block);
+void unpack_last(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out);
 
 void relu(const float* in, int64_t count, float* out);
 void mask_add(const float* x, const float* grad, const float* in, int64_t count, float* out);

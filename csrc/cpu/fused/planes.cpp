@@ -1,4 +1,4 @@
-// Between NCHW and blocks of channels, and what runs over single pixels.
+// Between NCHW or NHWC and blocks of channels, and what runs over single pixels.
 #include "kernels_isa.h"
 
 namespace amended_darts::mixed::fused::AMENDED_DARTS_ISA {
@@ -113,6 +113,35 @@ void unpack(const float* in, int64_t in_block, int64_t channels, int64_t pixels,
     }
     for (int64_t c = 0; c < kWidth && first + c < channels; c += 4) {
       unpack_quad(in + c, channels - first - c, pixels, p, rows + c * pixels);
+    }
+  }
+}
+
+void pack_last(const float* in, int64_t channels, int64_t pixels, float* out, int64_t out_block) {
+  const int64_t size = channels * pixels;
+  for (int64_t first = 0; first < channels; first += kWidth, out += out_block) {
+    const int64_t left = channels - first;
+    const IntVec there = lanes() < static_cast<int32_t>(left < kWidth ? left : kWidth);
+    int64_t p = 0, at = first;
+    for (; p < pixels && at + kWidth <= size; ++p, at += channels) {
+      store(out + p * kWidth, select(there, load(in + at), zero()));
+    }
+    for (; p < pixels; ++p, at += channels) {
+      for (int64_t c = 0; c < kWidth; ++c) out[p * kWidth + c] = c < left ? in[at + c] : 0.0f;
+    }
+  }
+}
+
+void unpack_last(const float* in, int64_t in_block, int64_t channels, int64_t pixels, float* out) {
+  for (int64_t first = 0; first < channels; first += kWidth, in += in_block) {
+    const int64_t left = channels - first;
+    for (int64_t p = 0; p < pixels; ++p) {
+      float* to = out + p * channels + first;
+      if (left >= kWidth) {
+        store(to, load(in + p * kWidth));
+      } else {
+        for (int64_t c = 0; c < left; ++c) to[c] = in[p * kWidth + c];
+      }
     }
   }
 }
