@@ -75,15 +75,23 @@ class RunState:
         Raises:
             Interrupted: after saving, if the run is asked to stop.
         """
-        if stop.requested or due:
+        asked = self.asked(stop)
+        if asked or due:
             self.save()
-        if stop.requested:
+        if asked:
             raise Interrupted(
                 f"interrupted at {self.position()}; {self.checkpoint} holds the state, --resume continues from it"
             )
 
-    def check_finite(self, loss: Tensor, gradient: Tensor) -> None:
+    def asked(self, stop: StopRequest) -> bool:
+        """Whether the run is asked to stop."""
+        return stop.requested
+
+    def check_finite(self, loss: Tensor, gradient: Tensor, of: str = "") -> None:
         """Ends the run before a state with NaN in it can replace the last good checkpoint.
+
+        Args:
+            of: whose loss it is, where there are several.
 
         Raises:
             RunError: the loss or the norm of its gradient is not finite.
@@ -91,6 +99,8 @@ class RunState:
         if bool(torch.isfinite(loss + gradient)):
             return
         name, value = ("loss", loss) if not bool(torch.isfinite(loss)) else ("norm of the gradient", gradient)
-        raise RunError(
-            f"the {name} is {float(value)}, at {self.position(1)}; {self.checkpoint} holds the last good state"
-        )
+        raise self.failed(f"the {name}{f' of {of}' if of else ''} is {float(value)}")
+
+    def failed(self, what: object) -> RunError:
+        """The error to raise where a step failed."""
+        return RunError(f"{what}, at {self.position(1)}; {self.checkpoint} holds the last good state")

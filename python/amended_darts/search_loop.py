@@ -20,7 +20,7 @@ from amended_darts.config import SearchConfig
 from amended_darts.consistency import describe as describe_consistency
 from amended_darts.data import as_data_set, heldout_batches, load_data, with_options
 from amended_darts.early_warning.callback import EarlyWarning
-from amended_darts.errors import InputError, Interrupted, RunError
+from amended_darts.errors import InputError
 from amended_darts.estimators import call_settings
 from amended_darts.extras import require
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
@@ -79,7 +79,7 @@ def search(
                 metrics = _end_epoch(state, stop, hooks)
                 hooks.on_epoch(state, metrics)
                 if not state.finished:
-                    _stop_or_save(state, stop, False)
+                    state.stop_or_save(stop, False)
             result = _result(state)
             hooks.on_end(state, result)
         return result
@@ -152,7 +152,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
         state.seconds += time.perf_counter() - began
         hooks.on_step(state, measured)
         due = config.checkpoint_every > 0 and state.total_step % config.checkpoint_every == 0
-        _stop_or_save(state, stop, due)
+        state.stop_or_save(stop, due)
 
 
 def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tensor]:
@@ -169,39 +169,15 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
                 state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
                 parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
             )  # fmt: skip
-            _check_finite(state, "α", measured["alpha_loss"], measured.pop("gradient_norm"))
+            state.check_finite(measured["alpha_loss"], measured.pop("gradient_norm"), "α")
         measured |= weight_step(
             state.model, state.architecture, state.weight_optimizer, train, config.clip,
             precision=state.precision, parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
         )  # fmt: skip
     except FloatingPointError as error:
-        raise RunError(f"{error}, {_where(state)}") from None
-    _check_finite(state, "w", measured["train_loss"], measured.pop("gradient_norm"))
+        raise state.failed(error) from None
+    state.check_finite(measured["train_loss"], measured.pop("gradient_norm"), "w")
     return state.ranks.mean(measured)
-
-
-def _check_finite(state: SearchState, of: str, loss: Tensor, gradient: Tensor) -> None:
-    """Ends the run before a state with NaN in it can replace the last good checkpoint."""
-    if bool(torch.isfinite(loss + gradient)):
-        return
-    name, value = ("loss", loss) if not bool(torch.isfinite(loss)) else ("norm of the gradient", gradient)
-    raise RunError(f"the {name} of {of} is {float(value)}, {_where(state)}")
-
-
-def _where(state: SearchState) -> str:
-    return f"at {state.position(1)}; {state.checkpoint} holds the last good state"
-
-
-def _stop_or_save(state: SearchState, stop: StopRequest, due: bool) -> None:
-    asked = state.ranks.any(stop.requested)  # not every process hears a signal at the same step
-    if asked or due:
-        state.save()
-    if asked:
-        raise Interrupted(_interrupted(state))
-
-
-def _interrupted(state: SearchState) -> str:
-    return f"interrupted at {state.position()}; {state.checkpoint} holds the state, --resume continues from it"
 
 
 def _end_epoch(state: SearchState, stop: StopRequest, hooks: Callbacks) -> dict[str, Any]:
@@ -229,8 +205,7 @@ def _end_epoch(state: SearchState, stop: StopRequest, hooks: Callbacks) -> dict[
     state.ranks.by_first(lambda: genotype.save(state.checkpoint.parent / "genotype.json"))
     state.history.append(metrics)
     state.alphas.append([alpha.detach().cpu().clone() for alpha in state.architecture.alphas])
-    state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
-    state.means = type(state.means)()
+    state.next_epoch()
     state.save()
     return metrics
 
@@ -260,7 +235,7 @@ def _evaluate(state: SearchState, stop: StopRequest) -> tuple[float | None, floa
             right = right + accuracy(logits, labels) * len(labels)
             if stop.requested:
                 break
-    _stop_or_save(state, stop, False)
+    state.stop_or_save(stop, False)
     loss, right = state.ranks.sum(torch.stack([loss, right])).unbind()
     count = len(state.data.heldout.labels)
     return finite(float(loss) / count), float(right) / count

@@ -36,19 +36,18 @@ from amended_darts.data.generators import (
 from amended_darts.errors import InputError
 from amended_darts.genotype import Topology
 from amended_darts.hypergradient import Gradient
+from amended_darts.interrupt import StopRequest
 from amended_darts.memory import choose_recompute, supernet_bytes
-from amended_darts.metrics import History, Means
 from amended_darts.precision import Precision
 from amended_darts.ranks import Ranks
+from amended_darts.run_state import RunState
 from amended_darts.search_network import follow, given_topology, network_settings
 from amended_darts.spaces import SPACES, Space, find_space, space_to_json
 from amended_darts.supernet import SuperNet
 from amended_darts.topology import topology_of
 
-CHECKPOINT = "checkpoint.pt"
 
-
-class SearchState:
+class SearchState(RunState):
     """Network, α, their optimisers, the two streams of images, and the position in the run.
 
     Args:
@@ -73,13 +72,6 @@ class SearchState:
         self.data = data
         self.ranks = ranks = ranks or Ranks()
         self.device = ranks.device(config.device)
-        self.checkpoint = Path(config.out) / CHECKPOINT
-        self.epoch = 0
-        self.step = 0  # within the epoch
-        self.seconds = 0.0  # spent in this epoch so far
-        self.means = Means()
-        self.history = History(Path(config.out))
-        self.history.writes = ranks.first
         self.alphas: list[list[Tensor]] = []
         self.stopped: str | None = None
         self.chosen: int | None = None
@@ -96,6 +88,9 @@ class SearchState:
             for half, (order, augment), cutout in zip(halves, purposes, (config.cutout or 0, 0), strict=True)
         )
         ranks.check_shares(config, self.weight_stream, self.alpha_stream)
+        # An epoch is a pass over the images that w learns from.
+        super().__init__(Path(config.out), config.epochs, self.weight_stream.steps_per_pass)
+        self.history.writes = ranks.first
         space = find_space(config.space)
         topology = given_topology(config, space)
         self.config = config = self._choose_recompute(space, topology)
@@ -164,16 +159,6 @@ class SearchState:
         return replace(config, recompute="always" if recompute else "never")
 
     @property
-    def steps_per_epoch(self) -> int:
-        """An epoch is a pass over the images that w learns from."""
-        return self.weight_stream.steps_per_pass
-
-    @property
-    def total_step(self) -> int:
-        """Steps since the beginning of the run."""
-        return self.epoch * self.steps_per_epoch + self.step
-
-    @property
     def learning_rate(self) -> float:
         """Of w in this epoch: cosine from lr to lr_min. A function of the epoch alone: no schedule state to lose."""
         low, high = self.config.lr_min, self.config.lr
@@ -198,10 +183,9 @@ class SearchState:
             raise InputError(f"epoch: expected one from 1 to {self.epoch + 1}, got {epoch}")
         self.stopped, self.chosen = reason, epoch
 
-    def position(self, ahead: int = 0) -> str:
-        """Where the run is, counted from one; with ``ahead`` the step that is being computed."""
-        epoch = min(self.epoch + 1, self.config.epochs)
-        return f"epoch {epoch} of {self.config.epochs}, step {self.step + ahead} of {self.steps_per_epoch}"
+    def asked(self, stop: StopRequest) -> bool:
+        """Whether any process is asked to stop: not every one hears a signal at the same step."""
+        return self.ranks.any(super().asked(stop))
 
     def save(self) -> None:
         """Writes the checkpoint, and keeps as many earlier ones as configured.
@@ -224,11 +208,7 @@ class SearchState:
             {
                 "config": self.config.to_dict(),
                 "data": self._facts(),
-                "epoch": self.epoch,
-                "step": self.step,
-                "seconds": self.seconds,
-                "means": self.means.state_dict(),
-                "metrics": list(self.history.lines),
+                **self.position_dict(),
                 "alphas": self.alphas,
                 "stopped": self.stopped,
                 "chosen": self.chosen,
@@ -277,9 +257,7 @@ class SearchState:
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self.precision.load_state_dict(state["precision"])
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.means.load_state_dict(state["means"], self.device)
-        self.history.lines = list(state["metrics"])
+        self.load_position(state, self.device)
         self.alphas = [list(group) for group in state["alphas"]]
         self.stopped, self.chosen = state["stopped"], state["chosen"]
         own = [state["random"], *state.get("random_of_other_ranks", [])][self.ranks.rank :]

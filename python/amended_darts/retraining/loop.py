@@ -18,7 +18,7 @@ from amended_darts import randomness
 from amended_darts.data import load_data
 from amended_darts.data.prefetch import Prefetched
 from amended_darts.derived import DerivedNetwork, count_parameters
-from amended_darts.errors import InputError, RunError
+from amended_darts.errors import InputError
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
@@ -182,7 +182,7 @@ def train_step(state: RetrainState, images: Tensor, labels: Tensor) -> dict[str,
     try:
         norm = state.precision.step(state.optimizer, list(state.network.parameters()), settings.clip or torch.inf)
     except FloatingPointError as error:
-        raise RunError(f"{error}, at {state.position(1)}; {state.checkpoint} holds the last good state") from None
+        raise state.failed(error) from None
     state.check_finite(total.detach(), norm)  # no checkpoint is written in between
     state.optimizer.zero_grad(set_to_none=True)
     right = (logits.detach().argmax(1) == labels).double().mean()
