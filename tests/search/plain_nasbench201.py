@@ -95,7 +95,10 @@ def copy_weights(ours, plain):
     cells = [layer for layer in plain.layers if isinstance(layer, Cell)]
     blocks = [layer for layer in plain.layers if isinstance(layer, Residual)]
     for block, other in zip(ours.between.values(), blocks, strict=True):
-        copy_all(block.convolutions, nn.ModuleList([other.a, other.b]))
+        for part, (_, convolution, norm) in zip(block.convolutions, (other.a, other.b), strict=True):
+            copy_all(part.mixed.params, convolution)
+            norm.weight.data.copy_(part.mixed.bn_weight[0].detach())
+            norm.bias.data.copy_(part.mixed.bn_bias[0].detach())
         copy_all(block.shortcut, other.conv)
     edges = [(node, source) for node in range(1, 4) for source in range(node)]
     for cell, other in zip(ours.cells, cells, strict=True):

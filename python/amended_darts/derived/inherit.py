@@ -57,8 +57,7 @@ def inherit_weights(network: DerivedNetwork, supernet: nn.Module) -> None:
         for name in ("preprocess0", "preprocess1"):
             target = getattr(cell, name, None)
             if target is not None:
-                mixed = other.get_submodule(name).mixed
-                _copy(f"cells[{index}].{name}", *_parts(target), *_branch(mixed.branch(mixed.candidates[0])))
+                _copy(f"cells[{index}].{name}", *_parts(target), *_parts(other.get_submodule(name)))
         calls = {
             (node, state): (call, position)
             for state, group in enumerate(other.states)
@@ -89,6 +88,11 @@ def _parts(module: nn.Module) -> tuple[list[Tensor], list[Norm]]:
             norms.append((part.running_mean, part.running_var, part.weight, part.bias))
         elif isinstance(part, nn.Conv2d | nn.Linear):
             weights += [weight for weight in (part.weight, part.bias) if weight is not None and weight.numel()]
+        elif hasattr(part, "branch"):  # the mixed operation of a SingleOperator
+            mixed: Any = part
+            more_weights, more_norms = _branch(mixed.branch(mixed.candidates[0]))
+            weights += more_weights
+            norms += more_norms
     return weights, norms
 
 

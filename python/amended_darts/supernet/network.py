@@ -19,10 +19,10 @@ from amended_darts.derived.auxiliary import AuxiliaryHead
 from amended_darts.derived.network import conv_norm
 from amended_darts.errors import InputError
 from amended_darts.genotype import Topology
-from amended_darts.residual import ResidualReduction
 from amended_darts.spaces import Space, check_cells
 from amended_darts.supernet.cells import DartsCell, MixedStates, NasBench201Cell
 from amended_darts.supernet.edges import Sliced
+from amended_darts.supernet.preprocessing import MixedResidualReduction
 
 FORMS = ("cifar", "imagenet")
 
@@ -102,7 +102,7 @@ class SuperNet(nn.Module):
                 before_last, last, halved = last, space.nodes * width, index in reductions
             else:
                 if index in reductions:
-                    self.between[str(index)] = ResidualReduction(last, width)
+                    self.between[str(index)] = MixedResidualReduction(last, width, **mixed)
                 self.cells.append(NasBench201Cell(space, group, width, **mixed))
                 last = width
             if auxiliary and index == self.auxiliary_after:
