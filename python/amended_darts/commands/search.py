@@ -10,6 +10,7 @@ from amended_darts.callbacks import Callback
 from amended_darts.commands.options import add_option
 from amended_darts.config import SearchConfig
 from amended_darts.presets import PRESETS
+from amended_darts.summary import as_text, summary_rows
 
 if TYPE_CHECKING:
     from amended_darts.search_result import SearchResult
@@ -75,13 +76,10 @@ class Told(Callback):
     def on_end(self, state: SearchState, result: SearchResult) -> None:
         if not state.ranks.first:
             return
-        last = result.history[-1]
-        if result.stopped is not None:
-            epochs = state.config.epochs
-            print(f"stopped after epoch {last['epoch']} of {epochs}: {result.stopped}; found in epoch {result.epoch}")
-        print(f"held-out accuracy of the super-network {last['heldout_accuracy']:.4f}")
-        kept = result.genotype.operator_counts()
-        print("operators kept: " + ", ".join(f"{count} {op}" for op, count in kept.items()))
+        rows = summary_rows(result.config.to_dict(), result.history, result.genotype, result.stopped)
+        if result.epoch != len(result.history):
+            rows.append(("found in epoch", str(result.epoch)))
+        print(as_text(rows))
         for name in ("genotype.json", "cells.svg", "alphas.png", "metrics.jsonl"):
             print(result.out / name)
         sys.stdout.flush()
