@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Progress(Callback):
-    """Steps of the whole run, drawn on standard error with tqdm if that is a terminal."""
+    """Steps of the whole run, with the time that is left and images per second, drawn on standard error by tqdm if that
+    is a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -34,7 +35,11 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.set_description(f"epoch {state.epoch + 1}/{state.config.epochs}", refresh=False)
             if state.step % 10 == 0:  # reading the loss waits for the device
-                self._bar.set_postfix(loss=f"{float(measured['train_loss']):.3f}", refresh=False)
+                told = {"loss": f"{float(measured['train_loss']):.3f}"}
+                rate, stream = self._bar.format_dict["rate"], getattr(state, "weight_stream", None)
+                if rate and stream is not None:
+                    told["images/s"] = f"{rate * stream.batch_size:.0f}"
+                self._bar.set_postfix(told, refresh=False)
             self._bar.update()
 
     def on_epoch(self, state: SearchState, metrics: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ from amended_darts.search_batches import StepBatches, step_batches
 from amended_darts.search_result import SearchResult, best_epoch
 from amended_darts.search_state import SearchState
 from amended_darts.search_steps import accuracy, alpha_step, weight_step
+from amended_darts.tensorboard import TensorBoard
 
 RESULTS = ("genotype.json", "cells.svg", "alphas.png")
 
@@ -66,7 +67,8 @@ def search(
     """
     config = config.resolved()
     require("matplotlib", "drawing the cells")  # now, not after hours of searching
-    hooks = Callbacks([EarlyWarning(config), Progress(), *callbacks, Functions(on_epoch, on_step)])
+    watching = [TensorBoard()] if config.tensorboard else []
+    hooks = Callbacks([EarlyWarning(config), Progress(), *watching, *callbacks, Functions(on_epoch, on_step)])
     with randomness.preserved(), StopRequest() as stop, joined_ranks(config.device) as ranks:
         images = load_data(config) if data is None else with_options(as_data_set(data, config.workers), config)
         state = SearchState(replace(config, data=images.name), images, ranks)

@@ -11,6 +11,7 @@ from amended_darts.commands.options import add_option
 from amended_darts.config import SearchConfig
 from amended_darts.presets import PRESETS
 from amended_darts.summary import as_text, summary_rows
+from amended_darts.words import Clock
 
 if TYPE_CHECKING:
     from amended_darts.search_result import SearchResult
@@ -65,13 +66,19 @@ def run(options: Any) -> int:
 class Told(Callback):
     """Prints what was chosen, a line per epoch, and at the end what was found and where it lies; in rank 0 alone."""
 
+    def __init__(self) -> None:
+        self._clock = Clock()
+
     def on_start(self, state: SearchState) -> None:
+        self._clock.start(state.epoch)
         for note in state.notes if state.ranks.first else ():
             print(note, flush=True)
 
     def on_epoch(self, state: SearchState, metrics: dict[str, Any]) -> None:
         if state.ranks.first:
-            print(describe(metrics, state.config.epochs), flush=True)
+            images = state.steps_per_epoch * state.weight_stream.batch_size / max(metrics["seconds"], 1e-3)
+            left = "" if state.finished else f", {self._clock.left(state.epoch, state.config.epochs)} left"
+            print(f"{describe(metrics, state.config.epochs)}, {images:.0f} images/s{left}", flush=True)
 
     def on_end(self, state: SearchState, result: SearchResult) -> None:
         if not state.ranks.first:

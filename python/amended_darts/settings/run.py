@@ -44,6 +44,9 @@ class RunOptions:
         check=not_negative("a number of steps, 0 or more"),
         free=True,
     )
+    tensorboard: bool = option(
+        False, "write events for TensorBoard to the folder tensorboard in --out", group="run", free=True
+    )
     resume: bool = option(
         False,
         "continue from the checkpoint in --out; starts at the beginning where there is none",
