@@ -85,7 +85,11 @@ def choose_recompute(saved: Callable[[bool], int], device: torch.device) -> tupl
     Args:
         saved: bytes that a step keeps for its backward pass, given whether branch outputs are computed again.
     """
-    keeping, free = saved(False), free_bytes(device)
+    try:
+        keeping, free = saved(False), free_bytes(device)
+    except Exception as error:  # an operator of one's own may ask for values, which fake tensors do not have
+        why = f"what keeping them takes is unknown ({type(error).__name__})"
+        return True, f"branch outputs are computed again for backward: {why}"
     recompute = keeping * _MARGIN > free
     return recompute, (
         f"branch outputs are {'computed again' if recompute else 'kept'} for backward: keeping them takes "

@@ -9,6 +9,7 @@ import numpy
 import pytest
 import torch
 from amended_darts import (
+    Callback,
     InputError,
     Space,
     custom_data,
@@ -168,6 +169,26 @@ def test_operators_of_ones_own_resume_to_the_same_bits(own, tiny, tmp_path):
         search(tiny(**settings), stop)
     search(tiny(**settings, resume=True))
     assert same(results(Path(tiny().out)), results(whole.out))
+
+
+class Asking(nn.Module):
+    """Reads a value of its input, which nothing without values can foresee."""
+
+    def forward(self, x):
+        return x * (1.0 if float(x.detach().mean()) > 0 else 0.5)
+
+
+def test_operators_whose_memory_cannot_be_foreseen(own, tiny):
+    register_candidate("plain_conv", lambda channels, stride: nn.Sequential(nn.AvgPool2d(1, stride), Asking()))
+    notes = []
+
+    class Reader(Callback):
+        def on_start(self, state):
+            notes.extend(state.notes)
+
+    result = search(tiny(space="own", cells=3, epochs=1), callbacks=[Reader()])
+    assert result.config.recompute == "always"
+    assert notes[0].startswith("branch outputs are computed again for backward: what keeping them takes is unknown (")
 
 
 def test_names_are_checked(own):
