@@ -55,6 +55,11 @@ def build() -> str:
     return stem.rpartition("_")[2] if stem.endswith(("_asan", "_tsan")) else ""
 
 
+def between_blocks() -> bool:
+    """Whether ThreadSanitizer is to look for races between blocks too."""
+    return "CUDA_ON_CPU_BETWEEN_BLOCKS" in os.environ
+
+
 @dataclass(frozen=True)
 class Launch:
     """One kernel launch; bytes are of global memory, unique ones counted once for all threads."""

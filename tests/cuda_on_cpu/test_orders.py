@@ -67,6 +67,14 @@ CALLS = [
 ]
 
 
+#: Where races between blocks are looked for, which takes long for each thread of a launch.
+if emulator.between_blocks():
+    CALLS = [
+        Call(n=1, c=2, h=3, w=2, candidates=("sep_conv_3x3", "max_pool_3x3", "skip_connect")),
+        Call(n=2, c=2, h=3, w=2, stride=2, candidates=("dil_conv_3x3", "nor_conv_1x1", "skip_connect")),
+    ]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_mixed_edges(call: Call, dtype: torch.dtype) -> None:
@@ -81,6 +89,7 @@ def test_mixed_edges(call: Call, dtype: torch.dtype) -> None:
     assert disagreement(results, truth) < (1e-10 if dtype == torch.float64 else 1e-5)
 
 
+@pytest.mark.skipif(emulator.between_blocks(), reason="few calls")
 def test_the_calls_cover_every_candidate_and_stride() -> None:
     covered = {(name, call.stride) for call in CALLS for name in call.candidates}
     assert covered == {(name, stride) for name in CANDIDATES for stride in (1, 2)}

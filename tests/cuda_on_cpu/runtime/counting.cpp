@@ -90,7 +90,8 @@ void start_counting() {
   traffic = {};
   pages.clear();
   last_page = nullptr;
-  host_stack = stack_of_this_thread();
+  thread_local const Range stack = stack_of_this_thread();  // asked once: it takes longer than a small launch
+  host_stack = stack;
   counting = true;
 }
 
