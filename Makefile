@@ -44,7 +44,7 @@ emulator: $(VENV)/installed-dev
 	  -DTORCH_DIR=$$(PYTHONPATH=build_tools $(BIN)/python -c "import toolchain; print(toolchain.torch_dir())")
 	$(BIN)/cmake --build $(EMULATOR)
 
-# New memory is filled with large numbers: what is read before it is written shows in the results.
+# Sanitizers write to the terminal (-s). New memory is filled with large numbers: what is read before it is written shows in the results.
 EMULATED = AMENDED_DARTS_CUDA_ON_CPU=$(EMULATOR)/libcuda_on_cpu
 UNDER_ASAN = LD_PRELOAD=$$(g++ -print-file-name=libasan.so) \
   ASAN_OPTIONS=detect_leaks=0:max_malloc_fill_size=1000000000:malloc_fill_byte=127 $(EMULATED)_asan.so
@@ -52,9 +52,9 @@ UNDER_TSAN = LD_PRELOAD=$$(g++ -print-file-name=libtsan.so) TSAN_OPTIONS=halt_on
 emulate: emulator
 	MALLOC_PERTURB_=128 $(EMULATED).so $(BIN)/pytest tests/cuda_on_cpu tests/ops
 	MALLOC_PERTURB_=128 CUDA_ON_CPU_ORDER=random:1 $(EMULATED).so $(BIN)/pytest tests/ops/test_perturbation.py
-	$(UNDER_ASAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
-	$(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
-	CUDA_ON_CPU_BETWEEN_BLOCKS=1 $(UNDER_TSAN) $(BIN)/pytest tests/cuda_on_cpu/test_orders.py
+	$(UNDER_ASAN) $(BIN)/pytest -s tests/cuda_on_cpu/test_orders.py
+	$(UNDER_TSAN) $(BIN)/pytest -s tests/cuda_on_cpu/test_orders.py
+	CUDA_ON_CPU_BETWEEN_BLOCKS=1 $(UNDER_TSAN) $(BIN)/pytest -s tests/cuda_on_cpu/test_orders.py
 	$(EMULATED).so $(BIN)/python -m tests.cuda_on_cpu.budget
 	$(EMULATED).so $(BIN)/python -m tests.gpu.run --rehearse --out build/gpu-rehearsal.json
 

@@ -17,7 +17,7 @@ from ..cuda_on_cpu import emulator
 
 def examples(count: int) -> int:
     """How many random calls a test makes: fewer where CUDA kernels are emulated."""
-    return count if emulator.library_path() is None else max(1, int(0.4 * count))
+    return count if emulator.library_path() is None else max(1, int(0.12 * count))
 
 
 @dataclass(frozen=True)
