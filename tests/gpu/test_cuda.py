@@ -90,7 +90,7 @@ def test_standard_shapes_agree_with_the_float64_twin(
         pytest.skip("mixed_edges has no CUDA kernels")
     channels, size, stride = shape
     n = 2 if EMULATED else 16
-    call = Call(DARTS, stride, n, channels, size, size, edges=2, dtype=dtype, layout=layout)
+    call = Call(DARTS, stride, n=n, c=channels, h=size, w=size, edges=2, dtype=dtype, layout=layout)
     arguments, exact = call.arguments(gpu), replace(call, dtype=torch.float64).arguments()
     with torch.no_grad():  # the truth starts from the rounded inputs
         for to, value in zip(inputs(exact), inputs(arguments), strict=True):
