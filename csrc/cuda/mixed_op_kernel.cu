@@ -1,6 +1,6 @@
 // mixed_edges on CUDA tensors: outputs, workspaces, and the order of the launches. Not yet run on a GPU.
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <algorithm>
 #include <initializer_list>
@@ -39,6 +39,15 @@ Tensor viewable(const Tensor& t) {
   return t;
 }
 
+// torch's own 16-bit types are CUDA's.
+template <typename S>
+S* data(const Tensor& t) {
+  if constexpr (std::is_const_v<S>)
+    return static_cast<S*>(t.const_data_ptr());
+  else
+    return static_cast<S*>(t.mutable_data_ptr());
+}
+
 template <typename S, typename Pointer>
 mixed::View<S> view(const Tensor& t, Pointer* data) {
   return {data, t.stride(0), static_cast<int32_t>(t.stride(1)), static_cast<int32_t>(t.stride(2)),
@@ -46,11 +55,11 @@ mixed::View<S> view(const Tensor& t, Pointer* data) {
 }
 template <typename S>
 mixed::View<const S> input(const Tensor& t) {
-  return view<const S>(t, t.const_data_ptr<S>());
+  return view<const S>(t, data<const S>(t));
 }
 template <typename S>
 mixed::View<S> output(const Tensor& t) {
-  return view<S>(t, t.mutable_data_ptr<S>());
+  return view<S>(t, data<S>(t));
 }
 
 // Arguments of one call, made contiguous where kernels want them so, and kept alive.
@@ -74,7 +83,7 @@ struct Inputs {
     call.eps = static_cast<A>(a.eps);
     call.x = input<S>(x);
     call.weights = weights.const_data_ptr<A>();
-    for (const Tensor& param : params) call.params.push_back(param.const_data_ptr<S>());
+    for (const Tensor& param : params) call.params.push_back(data<const S>(param));
     if (bn_weight.has_value()) call.bn_weight = bn_weight->const_data_ptr<A>();
     if (bn_bias.has_value()) call.bn_bias = bn_bias->const_data_ptr<A>();
   }
@@ -99,7 +108,8 @@ void fill_statistics(const MixedEdgesArguments& a, Tensor& mean, Tensor& var) {
 }
 
 template <typename S>
-MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats, bool recompute) {
+MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats, bool allow_tf32,
+                         bool recompute) {
   using A = mixed::wide_t<S>;
   const char* op = "mixed_edges";
   const Launcher launch(op, a.x);
@@ -108,6 +118,7 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
   Tensor var = torch::stable::new_empty(a.weights, {sizes.edges, sizes.norms_per_edge, shape.out_c});
   if (!batch_stats || shape.n == 0) fill_statistics(a, mean, var);
   Inputs<S> in(a, sizes, batch_stats);
+  in.call.allow_tf32 = allow_tf32;
   in.call.mean = mean.const_data_ptr<A>();
   in.call.var = var.const_data_ptr<A>();
   std::vector<Tensor> y, saved;
@@ -120,7 +131,7 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
     outputs.y.push_back(output<S>(y.back()));
     if (recompute) continue;
     saved.push_back(torch::stable::new_empty(a.x, {kept}));
-    if (kept > 0) outputs.kept.push_back(saved.back().mutable_data_ptr<S>());
+    if (kept > 0) outputs.kept.push_back(data<S>(saved.back()));
   }
   const int64_t at_once = in.edges_at_once(op);
   for (int64_t e = 0; shape.n > 0 && e < sizes.edges; e += at_once) {
@@ -139,12 +150,13 @@ struct Needs {
 template <typename S>
 MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes,
                              const std::vector<Tensor>& grad_y, const std::vector<Tensor>& saved, bool batch_stats,
-                             const Needs& need) {
+                             bool allow_tf32, const Needs& need) {
   using A = mixed::wide_t<S>;
   const char* op = "_mixed_edges_backward";
   const Launcher launch(op, a.x);
   const mixed::Shape& shape = sizes.shape;
   Inputs<S> in(a, sizes, batch_stats);
+  in.call.allow_tf32 = allow_tf32;
   const Tensor mean = ready(*a.mean), var = ready(*a.var);
   in.call.mean = mean.const_data_ptr<A>();
   in.call.var = var.const_data_ptr<A>();
@@ -174,11 +186,11 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
     for (const Tensor& each : saved) {
       check(each.scalar_type() == a.x.scalar_type() && each.is_contiguous() && each.numel() == kept, op,
             ": each of saved must be what forward gave, ", kept, " values of x's dtype, got ", each.numel());
-      if (kept > 0) wanted.kept.push_back(each.const_data_ptr<S>());
+      if (kept > 0) wanted.kept.push_back(data<const S>(each));
     }
     if (need.x) wanted.grad_x = output<S>(grad_x);
     if (need.weights) wanted.grad_weights = grad_weights.mutable_data_ptr<A>();
-    for (const Tensor& grad : grad_params) wanted.grad_params.push_back(grad.mutable_data_ptr<S>());
+    for (const Tensor& grad : grad_params) wanted.grad_params.push_back(data<S>(grad));
     if (affine) {
       wanted.grad_bn_weight = grad_bn_weight.mutable_data_ptr<A>();
       wanted.grad_bn_bias = grad_bn_bias.mutable_data_ptr<A>();
@@ -200,8 +212,8 @@ template <typename Body>
 auto dispatch(const Tensor& x, const Body& body) {
   switch (x.scalar_type()) {
     case ScalarType::Double: return body(double{});
-    case ScalarType::BFloat16: return body(c10::BFloat16{});
-    case ScalarType::Half: return body(c10::Half{});
+    case ScalarType::BFloat16: return body(__nv_bfloat16{});
+    case ScalarType::Half: return body(__half{});
     default: return body(float{});
   }
 }
@@ -210,12 +222,12 @@ MixedEdgesResult mixed_edges_cuda(const Tensor& x, const Tensor& weights, const 
                                   const std::vector<std::string>& candidates, int64_t stride,
                                   const std::optional<Tensor>& running_mean, const std::optional<Tensor>& running_var,
                                   const std::optional<Tensor>& bn_weight, const std::optional<Tensor>& bn_bias,
-                                  double eps, bool pool_norm, bool recompute, bool /*allow_tf32*/) {
+                                  double eps, bool pool_norm, bool recompute, bool allow_tf32) {
   const MixedEdgesArguments a{x,           weights,   params,  candidates, stride,   running_mean,
                               running_var, bn_weight, bn_bias, eps,        pool_norm};
   const bool batch_stats = !running_mean.has_value();
   const MixedEdgesSizes sizes = check_mixed_edges(a, "mixed_edges", batch_stats);
-  return dispatch(x, [&](auto tag) { return forward<decltype(tag)>(a, sizes, batch_stats, recompute); });
+  return dispatch(x, [&](auto tag) { return forward<decltype(tag)>(a, sizes, batch_stats, allow_tf32, recompute); });
 }
 
 MixedEdgesGradients mixed_edges_backward_cuda(const std::vector<Tensor>& grad_y, const Tensor& x, const Tensor& weights,
@@ -224,7 +236,7 @@ MixedEdgesGradients mixed_edges_backward_cuda(const std::vector<Tensor>& grad_y,
                                               const Tensor& mean, const Tensor& var,
                                               const std::optional<Tensor>& bn_weight,
                                               const std::optional<Tensor>& bn_bias, const std::vector<Tensor>& saved,
-                                              double eps, bool pool_norm, bool batch_stats, bool /*allow_tf32*/,
+                                              double eps, bool pool_norm, bool batch_stats, bool allow_tf32,
                                               bool need_x, bool need_weights, bool need_params, bool need_norm) {
   const std::optional<Tensor> given_mean(mean), given_var(var);
   const MixedEdgesArguments a{x,         weights,   params,  candidates, stride,   given_mean,
@@ -232,7 +244,8 @@ MixedEdgesGradients mixed_edges_backward_cuda(const std::vector<Tensor>& grad_y,
   const MixedEdgesSizes sizes = check_mixed_edges(a, "_mixed_edges_backward", batch_stats);
   check_grad_y(grad_y, x, sizes);
   const Needs need{need_x, need_weights, need_params, need_norm};
-  return dispatch(x, [&](auto tag) { return backward<decltype(tag)>(a, sizes, grad_y, saved, batch_stats, need); });
+  return dispatch(
+      x, [&](auto tag) { return backward<decltype(tag)>(a, sizes, grad_y, saved, batch_stats, allow_tf32, need); });
 }
 
 }  // namespace

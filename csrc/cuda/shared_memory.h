@@ -4,7 +4,7 @@
 //
 //   CU_SHARED(float, tile, [kRows][kColumns]);   a variable of the block: float tile[kRows][kColumns]
 //   CU_SHARED(int, count, );                     one number
-//   CU_DYNAMIC_SHARED(float, buffer);            float* buffer: the bytes that the launch asks for, aligned to 16
+//   CU_DYNAMIC_SHARED(float, buffer);            float* buffer: the bytes that the launch asks for, aligned to 128
 #pragma once
 
 #ifndef CU_SHARED
@@ -13,7 +13,7 @@
 
 #ifndef CU_DYNAMIC_SHARED
 // The array has one name and one type in all kernels: extern declarations of two types would clash.
-#define CU_DYNAMIC_SHARED(T, name)                             \
-  extern __shared__ __align__(16) unsigned char cu_dynamic_[]; \
+#define CU_DYNAMIC_SHARED(T, name)                              \
+  extern __shared__ __align__(128) unsigned char cu_dynamic_[]; \
   T* const name = reinterpret_cast<T*>(cu_dynamic_)
 #endif

@@ -18,11 +18,11 @@ def perturbation(dtype: torch.dtype) -> None:
     ext.central_difference(lists[0], lists[1], step)
 
 
-def mixed_edges(dtype: torch.dtype) -> None:
+def mixed_edges(dtype: torch.dtype, allow_tf32: bool = False) -> None:
     """Forward and backward, in the numbers of channels that have kernels of their own."""
     for c, stride in ((16, 1), (32, 2), (64, 1)):
         arguments = Call(n=1, c=c, h=8, w=8, stride=stride, dtype=dtype).arguments()
-        y, *_ = ext.mixed_edges(**arguments)
+        y, *_ = ext.mixed_edges(**arguments, allow_tf32=allow_tf32)
         y[0].sum().backward()
 
 
@@ -34,4 +34,5 @@ def run_all() -> list[emulator.Launch]:
         perturbation(dtype)
     for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
         mixed_edges(dtype)
+    mixed_edges(torch.float32, allow_tf32=True)
     return emulator.take_launches()

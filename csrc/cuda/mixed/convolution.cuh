@@ -18,6 +18,7 @@ struct ConvolutionCall {
   Tiling tiling;  // of the results
   A eps = A(0);
   int32_t count = 0;
+  int32_t patch = 0;  // the largest of a channel, in shared memory
   // Statistics of both pools are one more block of each tile. Null: not wanted.
   View<const S> x;
   int32_t channels = 0, h = 0, w = 0, stride = 1;
@@ -28,12 +29,29 @@ struct ConvolutionCall {
   __host__ __device__ bool pools() const { return max_partial != nullptr || avg_partial != nullptr; }
 };
 
-// Elements of shared memory: source patch, taps, depthwise output, 1x1 weights.
-template <int M>
+// Shared memory of a block.
+template <typename S, int M, Arithmetic arithmetic>
 struct ConvolutionShared {
-  static constexpr int kTaps = kChannels * 49, kDepthwise = kChannels * kPitch, kWeightPitch = M + 4,
-                       kWeights = kChannels * kWeightPitch;
-  __host__ __device__ static int size(int patch) { return kDepthwise + kWeights + kTaps + kChannels * patch; }
+  using A = wide_t<S>;
+  using O = typename OperandOf<S, arithmetic>::type;
+  O* positions;  // [16][pitch], what is multiplied
+  O* weights;    // [16][pitch of M]
+  A* taps;       // [16][49]
+  A* patch;      // [16][patch]
+  A* scratch;    // [M][pitch], for results of tensor cores
+
+  __host__ __device__ ConvolutionShared(SharedMemory& memory, int patch_size) {
+    positions = memory.take<O>(kChannels * kPitch<O>);
+    weights = memory.take<O>(kChannels * kMatrixPitch<O, M>);
+    taps = memory.take<A>(kChannels * 49);
+    patch = memory.take<A>(kChannels * patch_size);
+    scratch = memory.take<A>(arithmetic == Arithmetic::tensor ? M * kPitch<A> : 0);
+  }
+  static size_t bytes(int patch_size) {
+    SharedMemory memory;
+    ConvolutionShared(memory, patch_size);
+    return memory.used;
+  }
 };
 
 // Statistics of the pools, by the blocks that hold no convolution.
@@ -74,10 +92,10 @@ __device__ inline void load_source(const Convolution<S>& conv, const Tiling& til
       patch_shared);
 }
 
-// Their depthwise output: [16][kPitch]. Ends with all of it written, not yet visible.
-template <typename S, typename A = wide_t<S>>
+// Their depthwise output: [16][kPitch<O>]. Ends with all of it written, not yet visible.
+template <typename S, typename O, typename A = wide_t<S>>
 __device__ inline void depthwise_step(const Convolution<S>& conv, const Tiling& tiling, const TileOrigin& origin,
-                                      int first, A eps, A* patch_shared, A* taps_shared, A* out) {
+                                      int first, A eps, A* patch_shared, A* taps_shared, O* out) {
   const Patch patch = Patch::of_inputs(tiling, conv.kernel, conv.dilation, conv.padding, conv.stride);
   load_source(conv, tiling, origin, first, eps, patch, patch_shared);
   const int taps = conv.kernel * conv.kernel;
@@ -93,7 +111,7 @@ __device__ inline void depthwise_step(const Convolution<S>& conv, const Tiling& 
     convolve_segment<K, D, T>(from, patch.pitch, taps_shared + channel * taps, acc);
   });
 #pragma unroll
-  for (int j = 0; j < kSegment; ++j) out[channel * kPitch + segment * kSegment + j] = acc[j];
+  for (int j = 0; j < kSegment; ++j) out[channel * kPitch<O> + segment * kSegment + j] = static_cast<O>(acc[j]);
 }
 
 // Blocks of a multiprocessor at a time, for kernels that hold a segment of a patch in registers.
@@ -103,16 +121,14 @@ inline constexpr int kBlocks = sizeof(wide_t<S>) == 8 ? 2 : 3;
 // Budget: occupancy >= 37 %: a fourth block of 64 registers spills, and what hides latency here is a thread's own 16
 // accumulators and the loads of a patch, which do not wait for each other.
 // Budget (double): occupancy >= 12 %: float64 need not be fast.
-template <typename S, int M>
+template <typename S, int M, Arithmetic arithmetic>
 __global__ void __launch_bounds__(kThreads, kBlocks<S>)
     convolution_kernel(const ConvolutionCall<S> __grid_constant__ call) {
   using A = wide_t<S>;
-  using Shared = ConvolutionShared<M>;
-  CU_DYNAMIC_SHARED(A, shared);
-  A* const positions = shared;                        // [16][kPitch], what is multiplied
-  A* const weights = positions + Shared::kDepthwise;  // [16][M + 4]
-  A* const taps = weights + Shared::kWeights;
-  A* const patch = taps + Shared::kTaps;
+  using O = typename OperandOf<S, arithmetic>::type;
+  CU_DYNAMIC_SHARED(unsigned char, memory);
+  SharedMemory division{memory};
+  const ConvolutionShared<S, M, arithmetic> shared(division, call.patch);
 
   const int jobs = call.count + (call.pools() ? 1 : 0);
   const TileOrigin origin = tile_origin(call.tiling, blockIdx.x / jobs);
@@ -124,35 +140,39 @@ __global__ void __launch_bounds__(kThreads, kBlocks<S>)
 
   const int channel = threadIdx.x / kSegments, segment = segment_of_thread();
   const Place place = place_of(call.tiling, origin, segment);
-  A acc[M / 16][kSegment] = {};
+  Product<M, S, arithmetic> product;
   for (int tap = 0; tap < conv.num_taps(); ++tap)
     for (int first = 0; first < conv.in; first += kChannels) {
       if (conv.taps == Taps::depthwise) {
-        depthwise_step(conv, call.tiling, origin, first, call.eps, patch, taps, positions);
+        depthwise_step(conv, call.tiling, origin, first, call.eps, shared.patch, shared.taps, shared.positions);
       } else {
         A value[kSegment];
         load_tap(conv, tap, first + channel, place, call.eps, value);
 #pragma unroll
-        for (int j = 0; j < kSegment; ++j) positions[channel * kPitch + segment * kSegment + j] = value[j];
+        for (int j = 0; j < kSegment; ++j)
+          shared.positions[channel * kPitch<O> + segment * kSegment + j] = static_cast<O>(value[j]);
       }
       for (int i = threadIdx.x; i < kChannels * M; i += kThreads) {
         // neighbours in memory to neighbouring threads
         const int row = conv.transposed ? i % M : i / kChannels, k = conv.transposed ? i / M : i % kChannels;
-        weights[k * Shared::kWeightPitch + row] = weight_at(conv, tap, first_row + row, first + k);
+        shared.weights[k * kMatrixPitch<O, M> + row] = static_cast<O>(weight_at(conv, tap, first_row + row, first + k));
       }
       __syncthreads();
-      multiply<M>(positions, kChannels, [&](int k, int row) { return weights[k * Shared::kWeightPitch + row]; }, acc);
+      product.template add<Matrix::by_columns>(shared.weights, shared.positions, kChannels);
       __syncthreads();
     }
+  product.finish(shared.scratch);
 
 #pragma unroll
   for (int i = 0; i < M / 16; ++i) {
     const int c = first_row + row_of_thread<M>(i);
     const bool exists = c < conv.out;
-    if (exists && conv.z.data != nullptr) store_segment(conv.z, place, c, acc[i]);
+    A z[kSegment];
+    product.row(shared.scratch, i, z);
+    if (exists && conv.z.data != nullptr) store_segment(conv.z, place, c, z);
     if (conv.partial == nullptr) continue;
     if (conv.grad.data == nullptr) {
-      store_statistics(call.tiling, origin, place, c, conv.out, acc[i], conv.partial);
+      store_statistics(call.tiling, origin, place, c, conv.out, z, conv.partial);
     } else {
       A grad[kSegment] = {}, normalised[kSegment] = {};
       if (exists) {
@@ -160,7 +180,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<S>)
         const A mean = load(conv.norm.mean + c);
         const A scale = reciprocal_deviation(load(conv.norm.var + c), call.eps);
 #pragma unroll
-        for (int j = 0; j < kSegment; ++j) normalised[j] = (acc[i][j] - mean) * scale;
+        for (int j = 0; j < kSegment; ++j) normalised[j] = (z[j] - mean) * scale;
       }
       store_sums(call.tiling, origin, place, c, conv.out, grad, normalised, conv.partial);
     }

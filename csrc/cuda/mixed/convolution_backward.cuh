@@ -28,6 +28,7 @@ struct ConvolutionBackwardCall {
   Tiling tiling;  // of the results
   A eps = A(0);
   int32_t splits = 1;
+  int32_t patch = 0;        // the largest of a channel, in shared memory
   bool parameters = false;  // depthwise weights' gradients are wanted
   A* partial = nullptr;     // [splits, partial_size]
   int64_t partial_size = 0;
@@ -36,10 +37,30 @@ struct ConvolutionBackwardCall {
   Convolution<S> convolutions[kMaxConvolutions];
 };
 
-template <int M>
+template <typename S, int M, Arithmetic arithmetic>
 struct ConvolutionBackwardShared {
-  static constexpr int kRows = M * kPitch, kWeightPitch = M + 4, kWeights = M * kWeightPitch, kTaps = kChannels * 49;
-  __host__ __device__ static int size(int patch) { return 2 * kRows + kWeights + kTaps + kChannels * patch; }
+  using A = wide_t<S>;
+  using O = typename OperandOf<S, arithmetic>::type;
+  O* inputs;   // [M][pitch] depthwise output, or what a dense tap sees
+  O* grads;    // [M][pitch] gradient of z, then of the depthwise output
+  O* weights;  // [M columns][rows, pitch of M]
+  A* taps;     // [16][49]
+  A* patch;    // [16][patch]
+  A* scratch;  // [M][pitch], for results of tensor cores
+
+  __host__ __device__ ConvolutionBackwardShared(SharedMemory& memory, int patch_size) {
+    inputs = memory.take<O>(M * kPitch<O>);
+    grads = memory.take<O>(M * kPitch<O>);
+    weights = memory.take<O>(M * kMatrixPitch<O, M>);
+    taps = memory.take<A>(kChannels * 49);
+    patch = memory.take<A>(kChannels * patch_size);
+    scratch = memory.take<A>(arithmetic == Arithmetic::tensor ? M * kPitch<A> : 0);
+  }
+  static size_t bytes(int patch_size) {
+    SharedMemory memory;
+    ConvolutionBackwardShared(memory, patch_size);
+    return memory.used;
+  }
 };
 
 // Gradient of z at a segment, from that of BN(z): factor · grad arrives, batch statistics take their part off.
@@ -60,9 +81,9 @@ __device__ inline void gradient_of_z(const Convolution<S>& conv, const Place& pl
 inline constexpr int kTapRounds = 4;  // 16 channels · 49 taps for 256 threads
 
 // acc[r] += the gradient of a depthwise weight: thread i of the block holds weights i, i + 256, ... of 16 channels.
-template <typename S, typename A = wide_t<S>>
+template <typename S, typename O, typename A = wide_t<S>>
 __device__ inline void depthwise_weights_step(const Convolution<S>& conv, const Tiling& tiling, const Patch& patch,
-                                              const A* patch_shared, const A* grad, A (&acc)[kTapRounds]) {
+                                              const A* patch_shared, const O* grad, A (&acc)[kTapRounds]) {
   const int taps = conv.kernel * conv.kernel;
 #pragma unroll
   for (int r = 0; r < kTapRounds; ++r) {
@@ -71,7 +92,7 @@ __device__ inline void depthwise_weights_step(const Convolution<S>& conv, const 
     const int channel = i / taps, tap = i % taps;
     const A* from = patch_shared + channel * patch.per_channel + tap / conv.kernel * conv.dilation * patch.pitch +
                     tap % conv.kernel * conv.dilation;
-    const A* gradients = grad + channel * kPitch;
+    const O* gradients = grad + channel * kPitch<O>;
     A sum = A(0);
 #pragma unroll 1
     for (int segment = 0; segment < kSegments; ++segment) {
@@ -79,7 +100,7 @@ __device__ inline void depthwise_weights_step(const Convolution<S>& conv, const 
       const A* at = from + place.local_n * patch.per_sample + place.local_y * conv.stride * patch.pitch +
                     place.local_x * conv.stride;
 #pragma unroll
-      for (int j = 0; j < kSegment; ++j) sum += gradients[segment * kSegment + j] * at[j * conv.stride];
+      for (int j = 0; j < kSegment; ++j) sum += static_cast<A>(gradients[segment * kSegment + j]) * at[j * conv.stride];
     }
     acc[r] += sum;
   }
@@ -87,18 +108,16 @@ __device__ inline void depthwise_weights_step(const Convolution<S>& conv, const 
 
 // Budget: occupancy >= 25 %: a block keeps the gradients of all its weights and the results of two products in
 // registers and shared memory, which saves 10 transfers of an activation for each edge; a block more would spill.
-template <typename S, int M>
+// Budget (double): occupancy >= 12 %: float64 need not be fast.
+template <typename S, int M, Arithmetic arithmetic>
 __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 3 : 2)
     convolution_backward_kernel(const ConvolutionBackwardCall<S> __grid_constant__ call) {
   using A = wide_t<S>;
-  using Shared = ConvolutionBackwardShared<M>;
+  using O = typename OperandOf<S, arithmetic>::type;
   constexpr int kSteps = M / kChannels;
-  CU_DYNAMIC_SHARED(A, shared);
-  A* const inputs = shared;                  // [M][kPitch] depthwise output, or what a dense tap sees
-  A* const grads = inputs + Shared::kRows;   // [M][kPitch] gradient of z, then of the depthwise output
-  A* const weights = grads + Shared::kRows;  // [M columns][rows, pitch M + 4]
-  A* const taps = weights + Shared::kWeights;
-  A* const patch_shared = taps + Shared::kTaps;
+  CU_DYNAMIC_SHARED(unsigned char, memory);
+  SharedMemory division{memory};
+  const ConvolutionBackwardShared<S, M, arithmetic> shared(division, call.patch);
 
   const Unit unit = call.units[blockIdx.x % call.count];
   const int split = blockIdx.x / call.count;
@@ -110,7 +129,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 
   const int taps_of_depthwise = conv.kernel * conv.kernel;
   const Patch patch = Patch::of_inputs(call.tiling, conv.kernel, conv.dilation, conv.padding, conv.stride);
 
-  A acc_weights[M / 16][M / 16] = {};
+  OuterProduct<M, S, arithmetic> acc_weights;
   A acc_taps[kSteps][kTapRounds] = {};
   const int64_t tiles = call.tiling.tiles();
   bool loaded = false;
@@ -120,72 +139,67 @@ __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 
     if (unit.weights || again) {
       for (int step = 0; step < kSteps; ++step) {
         const int first = unit.first_column + step * kChannels;
-        A* const to = inputs + step * kChannels * kPitch;
+        O* const to = shared.inputs + step * kChannels * kPitch<O>;
         if (depthwise) {
-          depthwise_step(conv, call.tiling, origin, first, call.eps, patch_shared, taps, to);
+          depthwise_step(conv, call.tiling, origin, first, call.eps, shared.patch, shared.taps, to);
           __syncthreads();
         } else {
           A value[kSegment];
           load_tap(conv, unit.tap, first + channel, place, call.eps, value);
 #pragma unroll
-          for (int j = 0; j < kSegment; ++j) to[channel * kPitch + segment * kSegment + j] = value[j];
+          for (int j = 0; j < kSegment; ++j)
+            to[channel * kPitch<O> + segment * kSegment + j] = static_cast<O>(value[j]);
         }
       }
     }
-    A acc_input[M / 16][kSegment] = {};
+    Product<M, S, arithmetic> of_input;
     for (int first_row = unit.first_row; first_row < unit.end_row; first_row += M) {
       if (depthwise && (unit.input || again) && !loaded) {
         for (int i = threadIdx.x; i < M * M; i += kThreads)
-          weights[i % M * Shared::kWeightPitch + i / M] =
-              weight_at(conv, 0, first_row + i / M, unit.first_column + i % M);
+          shared.weights[i % M * kMatrixPitch<O, M> + i / M] =
+              static_cast<O>(weight_at(conv, 0, first_row + i / M, unit.first_column + i % M));
         loaded = unit.end_row - unit.first_row <= M;
       }
       __syncthreads();
-      A z[M / 16][kSegment] = {};
-      if (again) multiply<M>(inputs, M, [&](int k, int row) { return weights[k * Shared::kWeightPitch + row]; }, z);
+      Product<M, S, arithmetic> of_z;
+      if (again) {
+        of_z.template add<Matrix::by_columns>(shared.weights, shared.inputs, M);
+        of_z.finish(shared.scratch);
+      }
 #pragma unroll
       for (int i = 0; i < M / 16; ++i) {
         const int row = row_of_thread<M>(i), c = first_row + row;
         A grad[kSegment] = {};
         if (c < conv.out) {
-          if (!again) load_segment(conv.z.read_only(), place, c, z[i]);
-          gradient_of_z(conv, place, c, call.eps, z[i], grad);
+          A z[kSegment];
+          if (again)
+            of_z.row(shared.scratch, i, z);
+          else
+            load_segment(conv.z.read_only(), place, c, z);
+          gradient_of_z(conv, place, c, call.eps, z, grad);
           if (!depthwise && unit.input) store_segment(conv.grad_z, place, c, grad);
         }
 #pragma unroll
-        for (int j = 0; j < kSegment; ++j) grads[row * kPitch + segment * kSegment + j] = grad[j];
+        for (int j = 0; j < kSegment; ++j)
+          shared.grads[row * kPitch<O> + segment * kSegment + j] = static_cast<O>(grad[j]);
       }
       __syncthreads();
-      if (unit.weights) {
-#pragma unroll(M == 64 ? 2 : 1)
-        for (int p = 0; p < kPositions; p += kSegment) {
-          Four<A> a[M / 16], b[M / 16];
-#pragma unroll
-          for (int i = 0; i < M / 16; ++i) {
-            a[i] = *reinterpret_cast<const Four<A>*>(grads + (channel + 16 * i) * kPitch + p);
-            b[i] = *reinterpret_cast<const Four<A>*>(inputs + (segment + 16 * i) * kPitch + p);
-          }
-#pragma unroll
-          for (int i = 0; i < M / 16; ++i)
-#pragma unroll
-            for (int j = 0; j < M / 16; ++j)
-#pragma unroll
-              for (int q = 0; q < 4; ++q) acc_weights[i][j] += a[i].value[q] * b[j].value[q];
-        }
-      }
-      if (depthwise && unit.input)
-        multiply<M>(grads, M, [&](int k, int row) { return weights[row * Shared::kWeightPitch + k]; }, acc_input);
+      if (unit.weights) acc_weights.add(shared.grads, shared.inputs);
+      if (depthwise && unit.input) of_input.template add<Matrix::by_rows>(shared.weights, shared.grads, M);
       __syncthreads();
     }
     if (!depthwise || !unit.input) continue;
+    of_input.finish(shared.scratch);
 #pragma unroll
     for (int i = 0; i < M / 16; ++i) {
       const int row = row_of_thread<M>(i), c = unit.first_column + row;
-      if (c < conv.in && conv.grad_in.data != nullptr) store_segment(conv.grad_in, place, c, acc_input[i]);
+      A grad[kSegment];
+      of_input.row(shared.scratch, i, grad);
+      if (c < conv.in && conv.grad_in.data != nullptr) store_segment(conv.grad_in, place, c, grad);
       if (depthwise_weights) {
 #pragma unroll
         for (int j = 0; j < kSegment; ++j)
-          grads[row * kPitch + segment * kSegment + j] = j < place.count ? acc_input[i][j] : A(0);
+          shared.grads[row * kPitch<O> + segment * kSegment + j] = static_cast<O>(j < place.count ? grad[j] : A(0));
       }
     }
     if (!depthwise_weights) continue;
@@ -195,10 +209,11 @@ __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 
     for (int step = 0; step < kSteps; ++step) {
       if (!still) {
         if (step > 0) __syncthreads();
-        load_source(conv, call.tiling, origin, unit.first_column + step * kChannels, call.eps, patch, patch_shared);
+        load_source(conv, call.tiling, origin, unit.first_column + step * kChannels, call.eps, patch, shared.patch);
       }
       __syncthreads();
-      depthwise_weights_step(conv, call.tiling, patch, patch_shared, grads + step * kChannels * kPitch, acc_taps[step]);
+      depthwise_weights_step(conv, call.tiling, patch, shared.patch, shared.grads + step * kChannels * kPitch<O>,
+                             acc_taps[step]);
     }
     __syncthreads();
   }
@@ -206,22 +221,17 @@ __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 4 && M == 32 ? 
   A* const partial = call.partial + split * call.partial_size;
   if (unit.weights) {
     const int half = conv.out / 2;
-#pragma unroll
-    for (int i = 0; i < M / 16; ++i)
-#pragma unroll
-      for (int j = 0; j < M / 16; ++j) {
-        const int row = unit.first_row + channel + 16 * i, column = unit.first_column + segment + 16 * j;
-        if (row >= conv.out || column >= conv.in) continue;
-        if (conv.taps == Taps::reduce) {
-          if ((row >= half) != (unit.tap == 1)) continue;
-          const int64_t begin = unit.tap == 0 ? conv.grad_weight : conv.grad_weight2;
-          partial[begin + static_cast<int64_t>(unit.tap == 0 ? row : row - half) * conv.in + column] =
-              acc_weights[i][j];
-        } else {
-          partial[conv.grad_weight + (static_cast<int64_t>(row) * conv.in + column) * conv.num_taps() + unit.tap] =
-              acc_weights[i][j];
-        }
+    acc_weights.for_each(shared.scratch, [&](int r, int c, A value) {
+      const int row = unit.first_row + r, column = unit.first_column + c;
+      if (row >= conv.out || column >= conv.in) return;
+      if (conv.taps == Taps::reduce) {
+        if ((row >= half) != (unit.tap == 1)) return;
+        const int64_t begin = unit.tap == 0 ? conv.grad_weight : conv.grad_weight2;
+        partial[begin + static_cast<int64_t>(unit.tap == 0 ? row : row - half) * conv.in + column] = value;
+      } else {
+        partial[conv.grad_weight + (static_cast<int64_t>(row) * conv.in + column) * conv.num_taps() + unit.tap] = value;
       }
+    });
   }
   if (!depthwise_weights) return;
 #pragma unroll

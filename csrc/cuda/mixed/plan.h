@@ -15,7 +15,7 @@ struct Operands {
   Shape shape;
   int64_t edges = 0;
   std::vector<Candidate> candidates;
-  bool pool_norm = true, per_sample = false, batch_stats = true;
+  bool pool_norm = true, per_sample = false, batch_stats = true, allow_tf32 = false;
   A eps = A(0);
   View<const S> x;
   const A* weights = nullptr;    // [E, K] or [E, N, K]

@@ -55,6 +55,18 @@ struct Stages {
     body.template operator()<16>();
   }
 
+  // Calls body<arithmetic>(): tensor cores for 16-bit types, and for float32 where TF32 is allowed.
+  template <typename Body>
+  void for_arithmetic(const Body& body) const {
+    if constexpr (sizeof(S) == 2) {
+      body.template operator()<Arithmetic::tensor>();
+    } else {
+      if constexpr (sizeof(S) == 4)
+        if (call.allow_tf32) return body.template operator()<Arithmetic::tensor>();
+      body.template operator()<Arithmetic::exact>();
+    }
+  }
+
   // [N, c, h, w] in the memory format of x
   View<S> activation(S* data, int64_t c, int64_t h, int64_t w) const {
     const auto narrow = [](int64_t v) { return static_cast<int32_t>(v); };
@@ -79,17 +91,18 @@ struct Stages {
     table.stride = static_cast<int32_t>(call.shape.stride);
     table.max_partial = max_partial, table.avg_partial = avg_partial;
     int64_t out = 16;
-    int patch = 0;
     for (const Convolution<S>& conv : list) {
       table.convolutions[table.count++] = conv;
       out = std::max<int64_t>(out, conv.out);
-      patch = std::max(patch, patch_size(conv, of));
+      table.patch = std::max(table.patch, patch_size(conv, of));
     }
     const int64_t jobs = table.count + (table.pools() ? 1 : 0);
     if (jobs == 0) return;
     for_rows(out, [&]<int M>() {
-      launch(convolution_kernel<S, M>, dim3(static_cast<unsigned>(of.tiles() * jobs), ceil_div(out, M)), kThreads,
-             sizeof(A) * ConvolutionShared<M>::size(patch), table);
+      for_arithmetic([&]<Arithmetic arithmetic>() {
+        launch(convolution_kernel<S, M, arithmetic>, dim3(static_cast<unsigned>(of.tiles() * jobs), ceil_div(out, M)),
+               kThreads, ConvolutionShared<S, M, arithmetic>::bytes(table.patch), table);
+      });
     });
   }
 
@@ -218,11 +231,12 @@ struct Stages {
       table.count = static_cast<int32_t>(std::min<size_t>(kMaxUnits, units.size() - from));
       std::copy_n(units.begin() + from, table.count, table.units);
       std::copy(list.begin(), list.end(), table.convolutions);
-      int patch = 0;
-      for (const Convolution<S>& conv : list) patch = std::max(patch, patch_size(conv, tiling));
+      for (const Convolution<S>& conv : list) table.patch = std::max(table.patch, patch_size(conv, tiling));
       for_rows(rows_of(list), [&]<int M>() {
-        launch(convolution_backward_kernel<S, M>, dim3(static_cast<unsigned>(table.count * splits)), kThreads,
-               sizeof(A) * ConvolutionBackwardShared<M>::size(patch), table);
+        for_arithmetic([&]<Arithmetic arithmetic>() {
+          launch(convolution_backward_kernel<S, M, arithmetic>, dim3(static_cast<unsigned>(table.count * splits)),
+                 kThreads, ConvolutionBackwardShared<S, M, arithmetic>::bytes(table.patch), table);
+        });
       });
     }
   }

@@ -18,8 +18,6 @@ inline constexpr int kPositions = 64;
 inline constexpr int kChannels = 16;  // of a step
 inline constexpr int kSegments = 16;
 inline constexpr int kSegment = 4;
-inline constexpr int kPitch =
-    kPositions + 4;  // of a row of 64 in shared memory: aligned to 16 bytes, no bank conflicts
 
 __host__ __device__ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 

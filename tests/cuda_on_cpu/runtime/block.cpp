@@ -79,7 +79,7 @@ void Blocks::prepare(uint3 block) {
     __tsan_destroy_fiber(old_fibers_.front());
     old_fibers_.erase(old_fibers_.begin());
   }
-  if (dynamic_shared_ > 0) allocate(nullptr, dynamic_shared_, 16);
+  if (dynamic_shared_ > 0) allocate(nullptr, dynamic_shared_, 128);
 }
 
 void Blocks::run(uint3 block, std::mt19937_64& random) {
@@ -235,6 +235,6 @@ unsigned vote(unsigned mask, bool predicate, const char* what) { return blocks()
 void* shared_variable(const void* key, size_t bytes, size_t alignment) {
   return blocks().shared_variable(key, bytes, alignment);
 }
-void* dynamic_shared() { return blocks().shared_variable(nullptr, 0, 16); }
+void* dynamic_shared() { return blocks().shared_variable(nullptr, 0, 128); }
 
 }  // namespace cuda_on_cpu
