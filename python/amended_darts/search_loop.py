@@ -26,6 +26,7 @@ from amended_darts.extras import require
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
 from amended_darts.interrupt import StopRequest
+from amended_darts.memory import give_back_heap
 from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
 from amended_darts.ranks import joined_ranks
@@ -201,6 +202,7 @@ def _end_epoch(state: SearchState, stop: StopRequest, hooks: Callbacks) -> dict[
         "seconds": round(state.seconds, 3),
         "peak_memory_bytes": state.ranks.largest(peak_memory(state.device)),
     }
+    give_back_heap()
     hooks.on_measure(state, metrics)
     decided = metrics, state.stopped, state.chosen
     metrics, state.stopped, state.chosen = state.ranks.by_first(lambda: decided)
