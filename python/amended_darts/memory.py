@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,13 +96,6 @@ def choose_recompute(saved: Callable[[bool], int], device: torch.device) -> tupl
         f"{size(keeping)} instead of {size(saved(True))}, {'more' if recompute else 'less'} than a quarter of the "
         f"{size(free)} that are free on {device}"
     )
-
-
-def give_back_heap() -> None:
-    """Returns to the system what glibc's heap holds but nobody uses: after steps that allocate and free hundreds of
-    megabytes it keeps more from step to step. Does nothing with other C libraries."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def size(count: int) -> str:

@@ -25,8 +25,8 @@ from amended_darts.estimators import call_settings
 from amended_darts.extras import require
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
+from amended_darts.heap import GrowingHeap, give_back_heap
 from amended_darts.interrupt import StopRequest
-from amended_darts.memory import give_back_heap
 from amended_darts.metrics import finite, peak_memory
 from amended_darts.progress import Progress
 from amended_darts.ranks import joined_ranks
@@ -147,6 +147,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
         group["lr"] = state.learning_rate
     state.enter_epoch()
     state.network.train()
+    heap = GrowingHeap()
     while state.step < state.steps_per_epoch:
         began = time.perf_counter()
         measured = _step(state, *next(batches))
@@ -154,6 +155,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
         state.step += 1
         state.seconds += time.perf_counter() - began
         hooks.on_step(state, measured)
+        heap.after_step()
         due = config.checkpoint_every > 0 and state.total_step % config.checkpoint_every == 0
         state.stop_or_save(stop, due)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import threading
 from pathlib import Path
 
 import pytest
 import torch
-from amended_darts import InputError, RunError, estimators, memory, search_loop
+from amended_darts import InputError, RunError, estimators, heap, memory, search_loop
 from amended_darts.accumulation import Parts
 from amended_darts.architecture import Architecture
 from amended_darts.checkpoint import load_checkpoint
@@ -261,11 +260,20 @@ def test_heap_is_given_back():
     blocks = [torch.ones(20_000) for _ in range(2000)]  # 80 kB each: from the heap, not mapped one by one
     held = blocks[::2]
     del blocks
-    before = resident()
-    memory.give_back_heap()
-    assert resident() < before - 40 * 2**20
+    before = heap.resident()
+    heap.give_back_heap()
+    assert heap.resident() < before - 40 * 2**20
     assert len(held) == 1000
 
 
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def test_a_heap_that_grows_is_given_back(monkeypatch):
+    """Once it is half as large again, and 128 MiB, as after the first step; then a step shows what is usual now."""
+    sizes = iter([1000, 1200, 1627, 1629, 900, 1400, 1500])
+    given = []
+    monkeypatch.setattr(heap, "resident", lambda: next(sizes) * 2**20)
+    monkeypatch.setattr(heap, "give_back_heap", lambda: given.append(True))
+    growing, counts = heap.GrowingHeap(), []
+    for _ in range(7):
+        growing.after_step()
+        counts.append(len(given))
+    assert counts == [0, 0, 0, 1, 1, 1, 2]

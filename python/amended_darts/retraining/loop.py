@@ -21,6 +21,7 @@ from amended_darts.derived import DerivedNetwork, count_parameters
 from amended_darts.errors import InputError
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
+from amended_darts.heap import GrowingHeap
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import peak_memory
 from amended_darts.progress import Progress
@@ -155,6 +156,7 @@ def _train_epoch(state: RetrainState, batches: Iterator[Batch], stop: StopReques
         group["lr"] = state.learning_rate
     state.network.train()
     state.network.drop_path = state.drop_path
+    heap = GrowingHeap()
     while state.step < state.steps_per_epoch:
         began = time.perf_counter()
         measured = train_step(state, *next(batches))
@@ -162,6 +164,7 @@ def _train_epoch(state: RetrainState, batches: Iterator[Batch], stop: StopReques
         state.step += 1
         state.seconds += time.perf_counter() - began
         bar.on_step(watched, measured)
+        heap.after_step()
         every = state.config.checkpoint_every
         state.stop_or_save(stop, every > 0 and state.total_step % every == 0)
 
