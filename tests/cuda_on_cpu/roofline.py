@@ -19,53 +19,56 @@ WHOLE = 64  # channels of a block (convolution_backward.cuh)
 
 @dataclass(frozen=True)
 class Gpu:
-    """Peak figures of the vendor's data sheets: memory in bytes per second, float32 without tensor cores in FLOP/s."""
+    """Peak figures of the vendor's data sheets: memory in bytes per second, arithmetic in FLOP/s without sparsity."""
 
     name: str
     bandwidth: float
-    flops: float
+    float32: float
+    tensor: float  # bfloat16 and float16
 
 
-GPUS = (Gpu("A100 40 GB", 1.555e12, 19.5e12), Gpu("H100 SXM", 3.35e12, 66.9e12))
+GPUS = (Gpu("A100 40 GB", 1.555e12, 19.5e12, 312e12), Gpu("H100 SXM", 3.35e12, 66.9e12, 989e12))
 
 
 def multiply_adds(c: int) -> tuple[int, int]:
-    """Per element of an activation, forward and backward."""
-    forward = DEPTHWISE + PRODUCTS * c
-    again = forward + DEPTHWISE + (FINAL * c if c <= WHOLE else 0)  # recomputed, and once more where z is not kept
-    return forward, again + 2 * PRODUCTS * c + 2 * DEPTHWISE  # both gradients of products and depthwise convolutions
+    """Per element of an activation, forward and backward together: of depthwise convolutions and of products."""
+    depthwise = DEPTHWISE + DEPTHWISE + DEPTHWISE + 2 * DEPTHWISE  # forward, recomputed twice, both gradients
+    products = PRODUCTS + PRODUCTS + (FINAL if c <= WHOLE else 0) + 2 * PRODUCTS
+    return depthwise, products * c
 
 
-def row(c: int, size: int, batch: int = 64, bytes_of: int = 4) -> str:
+def row(c: int, size: int, bytes_of: int, batch: int = 64) -> str:
     plans = (FORWARD, BACKWARD if c <= WHOLE else WIDE_BACKWARD)
     transfers = [sum(loaded + stored for _, loaded, stored in plan) for plan in plans]
     elements = batch * c * size * size
     moved = sum(transfers) * elements * bytes_of
-    flops = 2 * sum(multiply_adds(c)) * elements
+    depthwise, products = (2 * count * elements for count in multiply_adds(c))
     cells = [
         f"{c} ch {size}x{size}",
+        "float32" if bytes_of == 4 else "16 bits",
         f"{transfers[0]} + {transfers[1]}",
         f"{moved / 1e6:.0f} MB",
-        f"{flops / 1e9:.1f} GF",
-        f"{flops / moved:.0f}",
+        f"{(depthwise + products) / 1e9:.1f} GF",
     ]
     for gpu in GPUS:
-        memory, arithmetic = moved / gpu.bandwidth, flops / gpu.flops
-        eager = max(EAGER * elements * bytes_of / gpu.bandwidth, flops / 2 / gpu.flops)
+        memory = moved / gpu.bandwidth
+        arithmetic = depthwise / gpu.float32 + products / (gpu.float32 if bytes_of == 4 else gpu.tensor)
+        eager = max(EAGER * elements * bytes_of / gpu.bandwidth, arithmetic / 2)
         bound = "memory" if memory > arithmetic else "FLOPs"
-        cells.append(
-            f"{memory * 1e6:.0f} µs, {arithmetic * 1e6:.0f} µs ({bound}), {eager / max(memory, arithmetic):.1f}x"
-        )
+        ratio = eager / max(memory, arithmetic)
+        cells.append(f"{memory * 1e6:.0f} µs, {arithmetic * 1e6:.0f} µs ({bound}), {ratio:.1f}x")
     return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
-    head = ["shape, N = 64", "transfers", "moved", "float32", "FLOP/byte"]
+    head = ["shape, N = 64", "type", "transfers", "moved", "arithmetic"]
     head += [f"{gpu.name}: by memory, by FLOPs, against eager" for gpu in GPUS]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
-    for c, size in ((16, 32), (32, 16), (64, 8), (36, 32), (72, 16), (144, 8), (48, 28), (96, 14), (192, 7)):
-        print(row(c, size))
+    shapes = ((16, 32), (32, 16), (64, 8), (36, 32), (72, 16), (144, 8), (48, 28), (96, 14), (192, 7))
+    for bytes_of in (4, 2):
+        for c, size in shapes:
+            print(row(c, size, bytes_of))
 
 
 if __name__ == "__main__":

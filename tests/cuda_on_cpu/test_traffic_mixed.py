@@ -54,6 +54,23 @@ WIDE_BACKWARD = [
     ("input_backward", 6, 1),
     ("parameters", 0, 0),
 ]
+# NAS-Bench-201's candidates, BN-free pool; c1, c3: outputs of both convolutions, C1, C3: gradients of their inputs.
+NASBENCH_FORWARD = [
+    ("convolution", 1, 2),  # x -> c1, c3
+    ("statistics", 0, 0),
+    ("combine", 3, 1),  # x, c1, c3 -> y
+]
+NASBENCH_BACKWARD = [
+    ("convolution", 2, 2),  # x, g -> c1, c3 and their sums
+    ("reduce", 2, 0),
+    ("sums", 0, 0),
+    ("factor", 0, 0),
+    ("convolution_backward", 4, 2),  # g, c1, c3, x -> gradients of c1 and c3
+    ("convolution", 2, 2),  # -> C1, C3
+    ("input_backward", 4, 1),  # C1, C3, x, g -> grad_x
+    ("parameters", 0, 0),
+]
+NASBENCH = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # Stride 2, in activations of y: x and grad_x are four. f: FactorizedReduce's output, F: the gradient of its input.
 STRIDED_FORWARD = [
     ("convolution", 4, 5),  # and f
@@ -96,13 +113,28 @@ def launches(call: Call) -> list[Launch]:
         (Call(n=4, c=32, h=16, w=16), FORWARD + BACKWARD, 15 + 37),
         (Call(n=16, c=64, h=8, w=8), FORWARD + BACKWARD, 15 + 37),
         (Call(n=32, c=72, h=8, w=8), FORWARD + WIDE_BACKWARD, 15 + 45),
+        (Call(n=16, c=96, h=14, w=14), FORWARD + WIDE_BACKWARD, 15 + 45),
+        (
+            Call(n=8, c=16, h=16, w=16, candidates=NASBENCH, pool_norm=False),
+            NASBENCH_FORWARD + NASBENCH_BACKWARD,
+            7 + 21,
+        ),
         (Call(n=4, c=16, h=32, w=32, stride=2), STRIDED_FORWARD + STRIDED_BACKWARD, 23 + 64),
     ],
-    ids=["16 channels", "32 channels", "64 channels", "72 channels", "stride 2"],
+    ids=[
+        "16 channels",
+        "32 channels",
+        "64 channels",
+        "72 channels",
+        "96 channels of 14 x 14",
+        "NAS-Bench-201",
+        "stride 2",
+    ],
 )
 def test_transfers(call: Call, plan: list[tuple[str, int, int]], total: int) -> None:
     assert sum(loaded + stored for _, loaded, stored in plan) == total
-    call = Call(**{**call.__dict__, "candidates": DARTS, "dtype": torch.float32})
+    names_of = DARTS if call.candidates == Call().candidates else call.candidates
+    call = Call(**{**call.__dict__, "candidates": names_of, "dtype": torch.float32})
     found = launches(call)
     assert names(found) == [name for name, _, _ in plan]
     activation = 4 * call.n * call.c * call.h * call.w // call.stride**2

@@ -46,12 +46,8 @@ class BackwardPass {
     const bool params = wanted_.params();
     const auto first_units = inside ? Stages<S>::units_of(first, wanted_.x(), true, params) : std::vector<Unit>{};
     const auto second_units = hidden ? Stages<S>::units_of(second, true, true, params) : std::vector<Unit>{};
-    const int64_t most =
-        std::max<int64_t>({1, static_cast<int64_t>(first_units.size()), static_cast<int64_t>(second_units.size())});
-    // Two blocks for each multiprocessor of a large GPU, whatever the one at hand: results do not depend on it. More
-    // would write more partial results than they gain.
-    constexpr int64_t kBlocks = 264;
-    const int splits = static_cast<int>(std::clamp<int64_t>(kBlocks / most, 1, stages_.tiling.tiles()));
+    const int splits =
+        splits_for(static_cast<int64_t>(std::max(first_units.size(), second_units.size())), stages_.tiling.tiles());
     A* const partial = params ? stages_.workspace.template get<A>(splits * begins_.back()) : nullptr;
 
     if (hidden) {
@@ -72,7 +68,7 @@ class BackwardPass {
   // Whether a convolution's z lies in memory for backward: what a whole unit computes again need not.
   bool stored(const Planned<S>& planned) const {
     const Convolution<S>& conv = planned.convolution;
-    return planned.term < 0 || conv.taps != Taps::depthwise || conv.out > Stages<S>::kWhole;
+    return planned.term < 0 || conv.taps != Taps::depthwise || conv.out > kWhole<A>;
   }
 
   void prepare() {

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "../../common/candidates.h"
+#include "choice.h"
 
 #ifdef __CUDACC__
 #define AMENDED_DARTS_HOST_DEVICE __host__ __device__
@@ -54,7 +55,8 @@ struct Tiling {
   static Tiling of(int64_t n, int64_t h, int64_t w) {
     Tiling t;
     t.n = static_cast<int32_t>(n), t.h = static_cast<int32_t>(h), t.w = static_cast<int32_t>(w);
-    if (h <= 4 && w <= 4) t.samples = 4, t.side = 4;
+    const TileSize size = tile_size(h, w);
+    t.samples = size.samples, t.side = size.side;
     t.across = (t.w + t.side - 1) / t.side;
     t.per_image = t.across * ((t.h + t.side - 1) / t.side);
     return t;

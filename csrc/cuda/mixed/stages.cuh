@@ -42,15 +42,12 @@ struct Stages {
   Tiling input_tiling = Tiling::of(call.shape.n, call.shape.h, call.shape.w);
   bool channels_last = call.x.c == 1 && call.x.w != 1;
 
-  // Channels up to which one block holds a whole convolution (convolution_backward.cuh).
-  static constexpr int kWhole = sizeof(A) == 8 ? 16 : 64;
-
-  // Calls body<M>() with rows enough for so many channels, up to kWhole.
+  // Calls body<M>(), M rows_for some channels.
   template <typename Body>
-  static void for_rows(int64_t channels, const Body& body) {
-    if constexpr (kWhole == 64) {
-      if (channels > 32) return body.template operator()<64>();
-      if (channels > 16) return body.template operator()<32>();
+  static void for_rows(int rows, const Body& body) {
+    if constexpr (kWhole<A> == 64) {
+      if (rows == 64) return body.template operator()<64>();
+      if (rows == 32) return body.template operator()<32>();
     }
     body.template operator()<16>();
   }
@@ -98,7 +95,7 @@ struct Stages {
     }
     const int64_t jobs = table.count + (table.pools() ? 1 : 0);
     if (jobs == 0) return;
-    for_rows(out, [&]<int M>() {
+    for_rows(rows_for<A>(out), [&]<int M>() {
       for_arithmetic([&]<Arithmetic arithmetic>() {
         launch(convolution_kernel<S, M, arithmetic>, dim3(static_cast<unsigned>(of.tiles() * jobs), ceil_div(out, M)),
                kThreads, ConvolutionShared<S, M, arithmetic>::bytes(table.patch), table);
@@ -206,7 +203,7 @@ struct Stages {
   static int rows_of(const std::vector<Convolution<S>>& list) {
     int64_t most = 16;
     for (const Convolution<S>& conv : list) most = std::max<int64_t>(most, std::max(conv.in, conv.out));
-    return most > 32 ? kWhole : most > 16 ? std::min(kWhole, 32) : 16;
+    return rows_for<A>(most);
   }
   static std::vector<Unit> units_of(const std::vector<Convolution<S>>& list, bool input, bool depthwise_input,
                                     bool weights) {
