@@ -143,10 +143,8 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& a, const char* op, 
         ": weights must be [E, K] or, one row per sample, [E, N, K] with N = ", sizes.shape.n, " and K = ", count,
         " candidates, got ", words::Shape{weights});
   sizes.edges = weights.size(0);
-  for (const auto& candidate : sizes.candidates) {
-    sizes.params_per_edge += candidate.num_params(a.stride);
-    sizes.norms_per_edge += candidate.num_norms(a.stride, a.pool_norm);
-  }
+  sizes.params_per_edge = mixed::num_params(sizes.candidates, a.stride);
+  sizes.norms_per_edge = mixed::num_norms(sizes.candidates, a.stride, a.pool_norm);
   check_params(a, sizes, op);
 
   check(a.mean.has_value() == a.var.has_value(), op,
@@ -178,6 +176,15 @@ void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const Mixe
     check(has_shape(grad, want) && grad.scalar_type() == x.scalar_type() && same_device(grad, x), op,
           ": each of grad_y must be ", words::List{want}, " with x's dtype and device, got ", words::Shape{grad},
           " of ", words::dtype(grad.scalar_type()), " on ", words::Device{grad});
+}
+
+bool is_channels_last(const Tensor& x) {
+  if (x.is_contiguous()) return false;
+  const int64_t c = x.size(1), h = x.size(2), w = x.size(3);
+  const int64_t expected[4] = {c * h * w, 1, w * c, c};
+  for (int64_t d = 0; d < 4; ++d)
+    if (x.size(d) != 1 && x.stride(d) != expected[d]) return false;
+  return true;
 }
 
 STABLE_TORCH_LIBRARY_FRAGMENT(amended_darts, m) {

@@ -50,6 +50,9 @@ MixedEdgesSizes check_mixed_edges(const MixedEdgesArguments& arguments, const ch
 // Raises where the gradients that arrive are not those of the outputs.
 void check_grad_y(const std::vector<Tensor>& grad_y, const Tensor& x, const MixedEdgesSizes& sizes);
 
+// Whether results take channels_last: only where x is dense in that order and in no other.
+bool is_channels_last(const Tensor& x);
+
 // float64 for x of float64, otherwise float32: the type of weights, statistics and BN arguments.
 ScalarType accumulate_type(ScalarType x);
 

@@ -68,6 +68,20 @@ inline constexpr std::array<Candidate, 11> kCandidates{{
     {"nor_conv_3x3", Kind::dense, 3, 1, 1},
 }};
 
+// Of one edge with these candidates.
+template <typename Candidates>
+constexpr int64_t num_params(const Candidates& candidates, int64_t stride) {
+  int64_t sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.num_params(stride);
+  return sum;
+}
+template <typename Candidates>
+constexpr int64_t num_norms(const Candidates& candidates, int64_t stride, bool pool_norm) {
+  int64_t sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.num_norms(stride, pool_norm);
+  return sum;
+}
+
 // nullptr for a name that is not in the table.
 constexpr const Candidate* find_candidate(std::string_view name) {
   for (const Candidate& candidate : kCandidates)

@@ -45,16 +45,8 @@ struct Edges {
   const T* bn_bias = nullptr;    // [E, B, C'], null without affine
 
   int64_t num_candidates() const { return static_cast<int64_t>(candidates.size()); }
-  int64_t num_params() const {
-    int64_t sum = 0;
-    for (const Candidate& candidate : candidates) sum += candidate.num_params(shape.stride);
-    return sum;
-  }
-  int64_t num_norms() const {
-    int64_t sum = 0;
-    for (const Candidate& candidate : candidates) sum += candidate.num_norms(shape.stride, pool_norm);
-    return sum;
-  }
+  int64_t num_params() const { return mixed::num_params(candidates, shape.stride); }
+  int64_t num_norms() const { return mixed::num_norms(candidates, shape.stride, pool_norm); }
   // weights of edge e and sample n: a row of K
   const T* weight_row(int64_t e, int64_t n) const {
     return weights + (per_sample ? e * shape.n + n : e) * num_candidates();

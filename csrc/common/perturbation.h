@@ -5,11 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#ifdef __CUDACC__
-#define AMENDED_DARTS_HOST_DEVICE __host__ __device__
-#else
-#define AMENDED_DARTS_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace amended_darts::perturbation {
 

@@ -45,16 +45,6 @@ Tensor empty(const Tensor& like, std::initializer_list<int64_t> size, ScalarType
   return torch::stable::new_empty(like, size, type);
 }
 
-// Whether the result takes channels_last: only where x is dense in that order and in no other.
-bool is_channels_last(const Tensor& x) {
-  if (x.is_contiguous()) return false;
-  const int64_t c = x.size(1), h = x.size(2), w = x.size(3);
-  const int64_t expected[4] = {c * h * w, 1, w * c, c};
-  for (int64_t d = 0; d < 4; ++d)
-    if (x.size(d) != 1 && x.stride(d) != expected[d]) return false;
-  return true;
-}
-
 // The memory format of x, y and their gradients inside the kernels: x's own in the fused ones.
 MemoryFormat inner_format(const Tensor& x, ScalarType type) {
   return type == ScalarType::Float && is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;

@@ -17,16 +17,6 @@ std::optional<Tensor> ready(const std::optional<Tensor>& t) {
   return t.has_value() ? std::optional<Tensor>(ready(*t)) : std::nullopt;
 }
 
-// Whether the results take channels_last: only where x is dense in that order and in no other.
-bool is_channels_last(const Tensor& x) {
-  if (x.is_contiguous()) return false;
-  const int64_t c = x.size(1), h = x.size(2), w = x.size(3);
-  const int64_t expected[4] = {c * h * w, 1, w * c, c};
-  for (int64_t d = 0; d < 4; ++d)
-    if (x.size(d) != 1 && x.stride(d) != expected[d]) return false;
-  return true;
-}
-
 Tensor empty_activation(const Tensor& x, std::initializer_list<int64_t> size) {
   const MemoryFormat format = is_channels_last(x) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
   return torch::stable::empty(size, x.scalar_type(), std::nullopt, x.device(), std::nullopt, format);

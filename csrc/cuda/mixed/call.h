@@ -8,13 +8,8 @@
 #include <cstdint>
 
 #include "../../common/candidates.h"
+#include "../../common/host_device.h"
 #include "choice.h"
-
-#ifdef __CUDACC__
-#define AMENDED_DARTS_HOST_DEVICE __host__ __device__
-#else
-#define AMENDED_DARTS_HOST_DEVICE
-#endif
 
 namespace amended_darts::mixed {
 

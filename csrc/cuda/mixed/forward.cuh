@@ -16,9 +16,7 @@ struct Outputs {
 // Convolution outputs before BN, one after another for each edge.
 template <typename S>
 int64_t kept_size(const Operands<S>& call) {
-  int64_t norms = 0;
-  for (const Candidate& candidate : call.candidates) norms += candidate.num_norms(call.shape.stride, false);
-  return norms * call.shape.out_size();
+  return num_norms(call.candidates, call.shape.stride, false) * call.shape.out_size();
 }
 
 // Points z of the plan's convolutions at what is kept.

@@ -25,16 +25,8 @@ struct Operands {
   const A* bn_weight = nullptr;
   const A* bn_bias = nullptr;
 
-  int64_t num_params() const {
-    int64_t sum = 0;
-    for (const Candidate& candidate : candidates) sum += candidate.num_params(shape.stride);
-    return sum;
-  }
-  int64_t num_norms() const {
-    int64_t sum = 0;
-    for (const Candidate& candidate : candidates) sum += candidate.num_norms(shape.stride, pool_norm);
-    return sum;
-  }
+  int64_t num_params() const { return mixed::num_params(candidates, shape.stride); }
+  int64_t num_norms() const { return mixed::num_norms(candidates, shape.stride, pool_norm); }
   Norm<A> norm(int64_t row) const {  // of [E * B]
     const int64_t at = row * shape.out_c;
     return {mean + at, var + at, bn_weight == nullptr ? nullptr : bn_weight + at,
