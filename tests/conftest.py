@@ -60,3 +60,19 @@ def device(request: pytest.FixtureRequest, _float32_products: None) -> str:
 def gpu(_float32_products: None) -> str:
     """The device of tests that are about CUDA: "cuda", or "cpu" where its tensors go through the emulated kernels."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture
+def registered_for_this_test() -> Iterator[None]:
+    """Spaces and operators that a test registers are gone after it."""
+    from amended_darts import candidates
+    from amended_darts.spaces import CUSTOM, SPACES
+
+    tables: tuple[dict, ...] = (SPACES, CUSTOM)
+    before, own = [dict(table) for table in tables], set(candidates._OWN_SPACES)
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
+    candidates._OWN_SPACES.clear()
+    candidates._OWN_SPACES.update(own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import pytest
 import torch
 from amended_darts.derived import DerivedNetwork
 from amended_darts.genotype import Genotype
@@ -12,6 +13,7 @@ from amended_darts.genotype import Genotype
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_search.py"
 
 
+@pytest.mark.usefixtures("registered_for_this_test")
 def test_a_search_of_ones_own(tmp_path, capsys):
     example = runpy.run_path(str(EXAMPLE))
     example["main"](str(tmp_path / "run"))

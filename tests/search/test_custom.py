@@ -27,6 +27,8 @@ from torch.utils.data import Dataset, TensorDataset
 
 from .soak import results, same
 
+pytestmark = pytest.mark.usefixtures("registered_for_this_test")
+
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
