@@ -43,12 +43,6 @@ def set_order(order: str, seed: int = 0) -> None:
     load().cuda_on_cpu_set_order(["forward", "reverse", "random"].index(order), seed)
 
 
-def emulates(op: str) -> bool:
-    """Whether the operator has CUDA kernels in the library."""
-    kernel = torch._C._dispatch_dump(f"amended_darts::{op}")
-    return any(line.startswith("CPU:") and ".cu" in line for line in kernel.splitlines())
-
-
 def build() -> str:
     """ "asan" or "tsan" in the sanitizer builds, otherwise ""."""
     stem = (library_path() or Path()).stem

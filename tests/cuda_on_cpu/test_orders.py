@@ -78,8 +78,6 @@ if emulator.between_blocks():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_mixed_edges(call: Call, dtype: torch.dtype) -> None:
-    if not emulator.emulates("mixed_edges"):
-        pytest.skip("mixed_edges has no CUDA kernels")
     exact = call.arguments()
     call = Call(**{**call.__dict__, "dtype": dtype})
     results = same_bits_in_every_order(

@@ -41,8 +41,6 @@ class Work:
 
 
 def mixed_edges(gpu: str) -> Work:
-    if EMULATED and not emulator.emulates("mixed_edges"):
-        pytest.skip("mixed_edges has no CUDA kernels")
     size = 6 if EMULATED else 32
     call = Call(candidates=DARTS, n=2, c=4, h=size, w=size, edges=2, stride=2, affine=True, dtype=torch.float32)
     arguments = call.arguments(gpu)
@@ -86,8 +84,6 @@ SHAPES = [(4, 8, 1), (4, 8, 2)] if EMULATED else [(16, 32, 1), (32, 16, 1), (64,
 def test_standard_shapes_agree_with_the_float64_twin(
     gpu: str, shape: tuple[int, int, int], dtype: torch.dtype, layout: str
 ) -> None:
-    if EMULATED and not emulator.emulates("mixed_edges"):
-        pytest.skip("mixed_edges has no CUDA kernels")
     channels, size, stride = shape
     n = 2 if EMULATED else 16
     call = Call(DARTS, stride, n=n, c=channels, h=size, w=size, edges=2, dtype=dtype, layout=layout)
