@@ -1,5 +1,6 @@
 # The commands of this project; each makes the virtual environment it needs.
 #   make demo      a search on handwritten digits with the amended gradient, from nothing to pictures
+#   make study-quick  the stability study on handwritten digits: estimators, seeds, tables and a picture
 #   make test      all tests on this machine
 #   make soak      kills a search twenty times at random moments and resumes it
 #   make sanitize  the CPU kernels alone, under ASan, UBSan and TSan
@@ -16,13 +17,16 @@ TESTS ?= tests
 RUN ?= runs/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak sanitize emulator emulate gpu gpu-rehearsal lint format clean
+.PHONY: demo study-quick test soak sanitize emulator emulate gpu gpu-rehearsal lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/amended-darts search --config examples/demo.yaml --out $(RUN) --overwrite
 	@echo "accuracies, epoch by epoch: $(RUN)/metrics.jsonl"
 	@echo "the cells that were found:  $(RUN)/genotype.json"
 	@echo "pictures:                   $(RUN)/cells.svg $(RUN)/alphas.png"
+
+study-quick: $(VENV)/installed
+	$(BIN)/amended-darts study --setting digits --processes 2 --out runs/study
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest $(TESTS)

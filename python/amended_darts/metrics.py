@@ -72,6 +72,11 @@ class History:
             write_text(self.path, "".join(line + "\n" for line in self.lines))
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, parsed; none where there is no such file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def finite(value: float) -> float | None:
     """The value, or None where it is infinite or not a number."""
     return value if math.isfinite(value) else None

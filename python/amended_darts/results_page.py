@@ -25,7 +25,11 @@ from pathlib import Path
 from amended_darts.errors import InputError
 from amended_darts.files import read_json, write_text
 
-WRITERS: dict[str, str] = {}
+WRITERS: dict[str, str] = {
+    "study-digits": "amended_darts.study.table",
+    "study-nasbench201": "amended_darts.study.table",
+    "study-robust-s2": "amended_darts.study.table",
+}
 """File of results → the module that makes tables of it. To add one, add its line."""
 
 _BEGIN = re.compile(r"<!-- table: (\S+) -->")

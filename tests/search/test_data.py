@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import types
 
 import numpy
 import pytest
@@ -160,6 +159,21 @@ def test_unreadable_images_are_named(tmp_path, workers):
     assert told().startswith(f"{path}: expected an image, cannot decode it (FileNotFoundError: ")
 
 
+def test_small_images_are_decoded_once(tmp_path, monkeypatch):
+    """Their files may go afterwards; what does not fit into the limit is decoded each time."""
+    write_tree(tmp_path)
+    kept, large = folder(tmp_path).train, folder(tmp_path).train
+    first = next(kept.batches([torch.arange(4)]))[0]
+    monkeypatch.setattr("amended_darts.data.images._KEPT_BYTES", 4 * 3 * 8 * 8)
+    large = large.subset(torch.arange(5))
+    next(large.batches([torch.arange(5)]))
+    for path in kept.paths:
+        path.unlink()
+    assert torch.equal(next(kept.batches([torch.arange(4)]))[0], first)
+    with pytest.raises(InputError, match="FileNotFoundError"):
+        next(large.batches([torch.arange(5)]))
+
+
 def test_fractions_have_the_same_share_of_every_class():
     labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 3)[torch.randperm(63)]
     small, large = (balanced_fraction(labels, fraction, seed=3) for fraction in (0.25, 0.5))
@@ -278,33 +292,3 @@ def test_wrong_folders(tmp_path):
 def test_unknown_data_set():
     with pytest.raises(InputError, match="--data: expected one of digits, cifar10, cifar100, imagefolder, got 'mnist'"):
         load_data(SearchConfig(data="mnist"))
-
-
-@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_cifar_through_torchvision(tmp_path, monkeypatch, name):
-    """With a stand-in for torchvision's reader, which hands out uint8 [n, 32, 32, 3] and lists of labels."""
-
-    class Reader:
-        base_folder = "cifar-batches-py"
-        classes = ("a", "b")
-
-        def __init__(self, root, train, download):
-            assert not download
-            if not (tmp_path / "data").exists():
-                raise RuntimeError("Dataset not found or corrupted.")
-            self.data = numpy.arange(6 * 32 * 32 * 3, dtype=numpy.uint8).reshape(6, 32, 32, 3)
-            self.targets = [0, 1, 0, 1, 0, 1]
-
-    module = types.ModuleType("torchvision.datasets")
-    module.CIFAR10 = module.CIFAR100 = Reader
-    monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", module)
-    config = SearchConfig(data=name, root=str(tmp_path))
-    with pytest.raises(InputError, match=r"--root: expected the folder that holds cifar-batches-py of .*, got /"):
-        load_data(config)
-    (tmp_path / "data").mkdir()
-    data = load_data(config)
-    assert data.train.pixels.shape == (6, 3, 32, 32)
-    assert data.train.pixels[0, :, 0, 0].tolist() == [0, 1, 2]
-    assert (data.pad, data.flip) == (4, True)
-    assert take(stream(data, batch=3), 0, 1)[0][0].shape == (3, 3, 32, 32)

@@ -70,8 +70,13 @@ class MemoryImages:
         return MemoryImages(self.pixels, self.labels, transform)
 
 
+_KEPT_BYTES = 256 * 2**20
+
+
 class FileImages:
     """Image files, decoded to RGB, scaled so that the shorter side is ``size``, and cropped to the central square.
+
+    Where the caller's process decodes and all images fit into 256 MiB, each is decoded once and kept.
 
     Args:
         paths, labels: the files and their classes.
@@ -91,6 +96,8 @@ class FileImages:
         self.transform = transform
         # Processes of their own work ahead already; transforms draw from the global generator.
         self.thread_safe = workers == 0 and transform is None
+        small = workers == 0 and len(paths) * 3 * size * size <= _KEPT_BYTES
+        self.kept: dict[int, Tensor] | None = {} if small and not (transform and transform.whole) else None
 
     def subset(self, indices: Tensor) -> FileImages:
         paths = [self.paths[index] for index in indices.tolist()]
@@ -101,7 +108,7 @@ class FileImages:
 
     def batches(self, chosen: Iterable[Tensor], seeds: Iterator[int] | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         loader: DataLoader[Any] = DataLoader(
-            _Decoded(self.paths, self.size, self.transform if seeds is not None else None),
+            _Decoded(self.paths, self.size, self.transform if seeds is not None else None, self.kept),
             batch_sampler=_Batches(chosen, seeds),
             collate_fn=_keep,
             num_workers=self.workers,
@@ -131,18 +138,25 @@ class _Batches:
 
 class _Decoded(Dataset[tuple[int, "Tensor | str"]]):
     """(index, uint8 [3, size, size]), or (index, what is wrong with the file): an exception raised in a worker would
-    arrive wrapped in its traceback."""
+    arrive wrapped in its traceback. ``kept`` remembers images by index, if it is there."""
 
-    def __init__(self, paths: list[Path], size: int, transform: Transform | None) -> None:
+    def __init__(
+        self, paths: list[Path], size: int, transform: Transform | None, kept: dict[int, Tensor] | None = None
+    ) -> None:
         self.paths = paths
         self.size = size
         self.transform = transform
+        self.kept = kept
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[int, Tensor | str]:
         index, seed = item
         path = self.paths[index]
         try:
-            image = decode(path, None if self.transform is not None and self.transform.whole else self.size)
+            image = None if self.kept is None else self.kept.get(index)
+            if image is None:
+                image = decode(path, None if self.transform is not None and self.transform.whole else self.size)
+                if self.kept is not None:
+                    self.kept[index] = image
             return index, image if self.transform is None else self.transform(image, seed)
         except InputError as error:
             return index, str(error)

@@ -23,7 +23,11 @@ class ImageOptions:
         free=True,
     )
     image_size: int = option(
-        32, "imagefolder: images are scaled and cropped to this square", "pixels", "data", check=at_least(1, "pixel")
+        32,
+        "side of the images: imagefolder scales and crops to this square, CIFAR averages to 16, 8 or 4 pixels",
+        "pixels",
+        "data",
+        check=at_least(1, "pixel"),
     )
     fraction: float = option(
         1.0,

@@ -1,0 +1,31 @@
+"""``amended-darts study``: the same search with every estimator and several seeds; options are StudyConfig's."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from amended_darts.commands.options import add_option
+from amended_darts.study.config import StudyConfig
+
+HELP = "measure how stable searches are: every estimator, several seeds, what they find trained from scratch"
+
+
+def add_arguments(parser: Any) -> None:
+    """One option per field of StudyConfig."""
+    for entry in fields(StudyConfig):
+        add_option(parser, entry)
+
+
+def run(options: Any) -> int:
+    """Runs the study, prints its tables and where everything lies."""
+    config = StudyConfig(**{entry.name: getattr(options, entry.name) for entry in fields(StudyConfig)})
+    config.resolved()  # before torch is imported: wrong options are told at once
+    from amended_darts.study import run_study, tables
+
+    results = run_study(config, say=lambda line: print(line, flush=True))
+    print(tables(results))
+    for name in ("study.json", "study.md", "study.png"):
+        print(Path(config.out) / config.setting / name)
+    return 0

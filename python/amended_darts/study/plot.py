@@ -1,0 +1,88 @@
+"""What came out of the study as one picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from amended_darts.extras import require
+from amended_darts.files import replacing
+from amended_darts.study.table import finished, label, rows
+
+Record = dict[str, Any]
+
+
+def draw(results: Record, path: Path) -> None:
+    """Writes a PNG: skip connections, super-network and sampled sub-networks over the epochs; what training from
+    scratch makes of what was found.
+
+    Raises:
+        InputError: matplotlib is not installed.
+        RunError: the file could not be written.
+    """
+    require("matplotlib", "the study's picture")
+    from matplotlib.figure import Figure
+
+    names = [row for row in rows(results) if ", " not in row]
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    skips, accuracies, judged = figure.subplots(1, 3)
+    for number, name in enumerate(names):
+        _curve(skips, finished(results, name), lambda epoch: epoch.get("skip_share"), f"C{number}", label(name))
+    skips.set(xlabel="epoch", ylabel="mean softmax weight", ylim=(0, 1))
+    skips.set_title("skip connections: seeds thin, their mean bold", fontsize=10)
+    skips.legend(fontsize=7)
+    shown = [name for name in names if name in ("first_order", *_amended(names))]
+    for name in shown:
+        color, runs = f"C{names.index(name)}", finished(results, name)
+        _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, label(name), seeds=False)
+        _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, None, "--", seeds=False)
+    accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
+    accuracies.set_title("super-network (solid), sub-networks sampled from it (dashed)", fontsize=10)
+    accuracies.legend(fontsize=7)
+    _judged(judged, results, names)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _amended(names: list[str]) -> list[str]:
+    return [name for name in names if name.startswith("amended rho")]
+
+
+def _curve(
+    axes: Any,
+    runs: list[Record],
+    value: Callable[[Record], float | None],
+    color: str,
+    name: str | None,
+    style: str = "-",
+    seeds: bool = True,
+) -> None:
+    """A thin line for every seed, a bold one for their mean."""
+    lines = [[(epoch["epoch"], value(epoch)) for epoch in run["series"]] for run in runs]
+    lines = [line for line in lines if all(y is not None for _, y in line)]
+    if not lines:
+        return
+    if seeds:
+        for line in lines:
+            axes.plot(*zip(*line, strict=True), style, color=color, linewidth=0.6, alpha=0.6)
+    x = [epoch for epoch, _ in lines[0]]
+    y = [mean(values) for values in zip(*([y for _, y in line] for line in lines), strict=True)]
+    axes.plot(x, y, style, color=color, linewidth=2, label=name)
+
+
+def _judged(axes: Any, results: Record, names: list[str]) -> None:
+    """A dot for every seed, a bar at their mean."""
+    for number, name in enumerate(names):
+        found = [run["judged"] for run in finished(results, name) if run["judged"] is not None]
+        axes.plot(found, [number] * len(found), "o", color=f"C{number}", alpha=0.7)
+        if found:
+            axes.plot([mean(found)] * 2, [number - 0.35, number + 0.35], color=f"C{number}", linewidth=2)
+    axes.set_yticks(range(len(names)), [label(name) for name in names], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="held-out accuracy")
+    axes.set_title("what was found, trained from scratch: seeds and their mean", fontsize=10)
