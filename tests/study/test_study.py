@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from amended_darts.cli import main
 from amended_darts.errors import InputError
 from amended_darts.results_page import WRITERS
@@ -44,7 +48,7 @@ def test_the_operator_none_is_left_out_unless_a_row_has_it(tmp_path: Path) -> No
     ("options", "expected"),
     [
         (["--setting", "nasbench201"], "--root: expected the folder of CIFAR-10"),
-        (["--rows", "first_order, third_order"], "got 'third_order'"),
+        (["--rows", "first_order; third_order"], "got 'third_order'"),
         (["--seeds", "0"], "--seeds: expected at least 1 seed, got 0"),
         (["--setting", "moons"], "--setting: expected one of digits, nasbench201, robust-s2, got 'moons'"),
     ],
@@ -62,7 +66,7 @@ def test_wrong_options_are_one_sentence(
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyConfig, dict]:
     """A study of two searches of two epochs, judged."""
     out = tmp_path_factory.mktemp("study")
-    config = StudyConfig(rows="first_order, amended rho=2", seeds=1, epochs=2, out=str(out))
+    config = StudyConfig(rows="first_order; amended rho=2", seeds=1, epochs=2, out=str(out))
     said: list[str] = []
     results = run_study(config, said.append)
     assert len(said) == 2 + len({run["genotype"] for run in results["runs"]})
@@ -92,6 +96,23 @@ def test_a_finished_study_computes_nothing_again(studied: tuple[StudyConfig, dic
     before = [path.stat().st_mtime_ns for path in files]
     assert run_study(config) == results
     assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_sigterm_stops_every_process_at_a_checkpoint_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "amended_darts", "study", "--rows", "first_order; amended rho=2", "--seeds", "1"]
+    command += ["--epochs", "200", "--processes", "2", "--no-judge", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.rglob("metrics.jsonl"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(60) == 130
+    assert process.stderr is not None
+    assert "interrupted; the same command goes on" in process.stderr.read()
+    found = list(tmp_path.rglob("checkpoint.pt"))
+    assert len(found) == 2
+    states = [torch.load(path, weights_only=True) for path in found]
+    assert all(0 < len(state["metrics"]) < 200 for state in states)
 
 
 def test_a_search_that_fails_is_counted_and_ends_no_other(studied: tuple[StudyConfig, dict]) -> None:

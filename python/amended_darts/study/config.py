@@ -30,7 +30,7 @@ class StudyConfig:
         choices=("imagefolder", "cifar10"),
     )
     root: str | None = option(None, "folder of the data set; digits needs none", metavar="FOLDER")
-    rows: str | None = option(None, "rows to run, with a comma and a space between", metavar="ROWS", unset="all")
+    rows: str | None = option(None, "rows to run, with semicolons between", metavar="ROWS", unset="all")
     seeds: int = option(4, "seeds of the main rows, from 0", "seeds", check=at_least(1, "seed"))
     epochs: int | None = option(
         None, "epochs of every row", "epochs", unset="the setting's", check=at_least(2, "epochs")
@@ -48,7 +48,7 @@ class StudyConfig:
             raise InputError(f"--root: expected the folder of CIFAR-10 for the setting {self.setting}, got nothing")
         if self.rows is None:
             return setting, setting.rows
-        names = [name.strip() for name in self.rows.split(", ")]
+        names = [name.strip() for name in self.rows.split(";")]
         for name in names:
             if name not in setting.rows:
                 raise InputError(f"--rows: expected some of {'; '.join(setting.rows)}, got '{name}'")
