@@ -103,7 +103,7 @@ def test_sigterm_stops_every_process_at_a_checkpoint_and_the_same_command_goes_o
     command += ["--epochs", "200", "--processes", "2", "--no-judge", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.rglob("metrics.jsonl"))) < 2 and time.monotonic() < deadline:
+    while sum(path.stat().st_size > 0 for path in tmp_path.rglob("metrics.jsonl")) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.terminate()
     assert process.wait(60) == 130
