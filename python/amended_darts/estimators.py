@@ -56,15 +56,20 @@ def find_estimator(name: str) -> Callable[..., list[Tensor]]:
     return found
 
 
-def call_settings(config: SearchConfig, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def call_settings(
+    config: SearchConfig, optimizer: torch.optim.Optimizer, learning_rate: float | None = None
+) -> dict[str, Any]:
     """The keyword arguments of the estimator at this moment.
 
     Args:
         config: resolved.
         optimizer: SGD on w, whose learning rate, momentum and weight decay some estimators follow.
+        learning_rate: its learning rate; by default the optimiser's, which may have it on a device.
     """
     (group,) = optimizer.param_groups
     now = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
+    if learning_rate is not None:
+        now["lr"] = learning_rate
     settings = {_KEYWORDS.get(name, name): value for name, value in config.estimator_settings().items()}
     for name in ESTIMATORS[config.estimator].follows:
         settings[name] = now[name] if name in now else _momentum_buffers(optimizer)

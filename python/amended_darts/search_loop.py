@@ -15,6 +15,7 @@ from torch import Tensor
 from amended_darts import randomness
 from amended_darts.accumulation import Batch
 from amended_darts.callbacks import Callback, Callbacks, Functions
+from amended_darts.capturable import set_learning_rate
 from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
 from amended_darts.consistency import describe as describe_consistency
@@ -25,6 +26,7 @@ from amended_darts.estimators import call_settings
 from amended_darts.extras import require
 from amended_darts.files import prepare_folder, remove_leftovers, write_text
 from amended_darts.genotype import Genotype
+from amended_darts.graphs import plainly
 from amended_darts.heap import GrowingHeap, give_back_heap
 from amended_darts.interrupt import StopRequest
 from amended_darts.metrics import finite, peak_memory
@@ -143,8 +145,7 @@ def _prepare_files(state: SearchState) -> None:
 def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopRequest, hooks: Callbacks) -> None:
     """The steps of the epoch that are left to do."""
     config = state.config
-    for group in state.weight_optimizer.param_groups:
-        group["lr"] = state.learning_rate
+    set_learning_rate(state.weight_optimizer, state.learning_rate)
     state.enter_epoch()
     state.network.train()
     heap = GrowingHeap()
@@ -167,18 +168,26 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
         RunError: a loss or gradient that is not finite; names the step.
     """
     config, measured = state.config, dict[str, Tensor]()
-    try:
-        if val is not None:
-            settings = call_settings(config, state.weight_optimizer)
-            measured = alpha_step(
-                state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
-                parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
-            )  # fmt: skip
-            state.check_finite(measured["alpha_loss"], measured.pop("gradient_norm"), "α")
-        measured |= weight_step(
+    settings = call_settings(config, state.weight_optimizer, state.learning_rate)
+    run = state.graphs or plainly
+
+    def alpha(train: Batch, val: Batch) -> dict[str, Tensor]:
+        return alpha_step(
+            state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
+            parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
+        )  # fmt: skip
+
+    def weight(train: Batch) -> dict[str, Tensor]:
+        return weight_step(
             state.model, state.architecture, state.weight_optimizer, train, config.clip,
             precision=state.precision, parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
         )  # fmt: skip
+
+    try:
+        if val is not None:
+            measured = run("α", alpha, (train, val), settings)
+            state.check_finite(measured["alpha_loss"], measured.pop("gradient_norm"), "α")
+        measured |= run("w", weight, (train,))
     except FloatingPointError as error:
         raise state.failed(error) from None
     state.check_finite(measured["train_loss"], measured.pop("gradient_norm"), "w")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from amended_darts import randomness
 from amended_darts.accumulation import Parts
 from amended_darts.architecture import Architecture
+from amended_darts.capturable import load_optimizer, make_capturable, optimizer_state
 from amended_darts.checkpoint import (
     check_same_run,
     earlier_checkpoints,
@@ -35,6 +37,7 @@ from amended_darts.data.generators import (
 )
 from amended_darts.errors import InputError
 from amended_darts.genotype import Topology
+from amended_darts.graphs import StepGraphs, check_graphs
 from amended_darts.hypergradient import Gradient
 from amended_darts.interrupt import StopRequest
 from amended_darts.memory import choose_recompute, supernet_bytes
@@ -61,6 +64,7 @@ class SearchState(RunState):
         parts: of the batches, for the accumulation of gradients.
         gradient: takes every derivative of a step, for w and for α; ``parts``, or something around it.
         precision: of weight steps.
+        graphs: of the steps, if so configured.
         notes: sentences about choices that were made, for people.
         alphas: α at the end of every epoch so far, on the CPU.
         stopped: why the search ended before its last epoch; None if it did not.
@@ -92,6 +96,8 @@ class SearchState(RunState):
         super().__init__(Path(config.out), config.epochs, self.weight_stream.steps_per_pass)
         self.history.writes = ranks.first
         space = find_space(config.space)
+        if config.cuda_graph:
+            check_graphs(config, space, self.device, ranks)
         topology = given_topology(config, space)
         self.config = config = self._choose_recompute(space, topology)
         if config.compare and (told := warning(config)):
@@ -116,6 +122,10 @@ class SearchState(RunState):
             betas=(config.alpha_beta1, config.alpha_beta2),
             weight_decay=config.alpha_weight_decay,
         )
+        self.graphs: StepGraphs | None = None
+        if config.cuda_graph:
+            make_capturable(self.weight_optimizer, self.alpha_optimizer)
+            self.graphs = StepGraphs(self.tensors, self.device)
         if topology is not None:
             self.keep_edges(topology)
         with torch.no_grad():
@@ -127,6 +137,18 @@ class SearchState(RunState):
         """Goes on with those edges alone: one set of (node, input) per group of cells."""
         follow(self.weight_optimizer, self.network, self.network.keep_edges(topology))
         self.architecture.keep_edges(topology)
+        if self.graphs is not None:
+            self.graphs.forget()
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that the steps read and change, batches aside."""
+        for module in (self.network, self.architecture):
+            yield from module.parameters()
+            yield from module.buffers()
+        for optimizer in (self.weight_optimizer, self.alpha_optimizer):
+            for values in optimizer.state.values():
+                yield from (value for value in values.values() if isinstance(value, Tensor))
+            yield from (group["lr"] for group in optimizer.param_groups if isinstance(group["lr"], Tensor))
 
     def enter_epoch(self) -> None:
         """What changes from epoch to epoch: edges where they are pruned in this one, how often paths are dropped."""
@@ -215,8 +237,8 @@ class SearchState(RunState):
                 "topology": topology and [sorted(map(list, edges)) for edges in topology],
                 "network": self.network.state_dict(),
                 "architecture": self.architecture.state_dict(),
-                "weight_optimizer": self.weight_optimizer.state_dict(),
-                "alpha_optimizer": self.alpha_optimizer.state_dict(),
+                "weight_optimizer": optimizer_state(self.weight_optimizer),
+                "alpha_optimizer": optimizer_state(self.alpha_optimizer),
                 "precision": self.precision.state_dict(),
                 "random": random[0],
                 "random_of_other_ranks": random[1:],
@@ -254,8 +276,8 @@ class SearchState(RunState):
             self.keep_edges([frozenset((node, source) for node, source in edges) for edges in topology])
         self.network.load_state_dict(state["network"])
         self.architecture.load_state_dict(state["architecture"])
-        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
-        self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        load_optimizer(self.weight_optimizer, state["weight_optimizer"])
+        load_optimizer(self.alpha_optimizer, state["alpha_optimizer"])
         self.precision.load_state_dict(state["precision"])
         self.load_position(state, self.device)
         self.alphas = [list(group) for group in state["alphas"]]

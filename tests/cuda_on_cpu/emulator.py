@@ -67,13 +67,19 @@ class Launch:
     stored: int
     unique_loaded: int
     unique_stored: int
+    arguments: bytes = b""  # one after the other, padding as zeros; empty unless :func:`keep_arguments`
+
+
+def keep_arguments(keep: bool) -> None:
+    """Whether launches are recorded with their arguments."""
+    load().cuda_on_cpu_keep_arguments(int(keep))
 
 
 def take_launches() -> list[Launch]:
     """The launches since the last call, in order. Their bytes are 0 in the sanitizer builds."""
     launches = []
     for line in load().cuda_on_cpu_take_launches().decode().splitlines():
-        name, *rest = line.split("\t")
+        name, *rest, arguments = line.split("\t")
         n = [int(number) for number in rest]
-        launches.append(Launch(name, (n[0], n[1], n[2]), (n[3], n[4], n[5]), *n[6:]))
+        launches.append(Launch(name, (n[0], n[1], n[2]), (n[3], n[4], n[5]), *n[6:], bytes.fromhex(arguments)))
     return launches

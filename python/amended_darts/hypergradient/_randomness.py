@@ -14,10 +14,14 @@ class ReplayedRandomness:
 
     Each ``replay()`` starts from that state; afterwards the generators go on from where the first replay ended, so that
     what follows does not depend on the number of replays.
+
+    While a CUDA graph is captured the generators of GPUs can be neither read nor set: losses must not draw from them.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._devices = sorted({t.device.index for t in tensors if t.device.type == "cuda"})
+        on_gpus = {t.device.index for t in tensors if t.device.type == "cuda"}
+        capturing = bool(on_gpus) and torch.cuda.is_current_stream_capturing()
+        self._devices = [] if capturing else sorted(on_gpus)
         self._start = self._state()
         self._end: tuple[Tensor, list[Tensor]] | None = None
 

@@ -41,6 +41,13 @@ class SpeedOptions:
         choices=("off", "bf16", "fp16"),
         metavar="FORMAT",
     )
+    cuda_graph: bool = option(
+        False,
+        "capture weight steps and α steps as CUDA graphs after a few of each: then one call launches a whole step; "
+        "on a GPU, in one process",
+        group="speed",
+        free=True,
+    )
     compile: bool = option(
         False,
         "torch.compile the super-network: a minute or more of compiling at the start, shorter steps after",

@@ -95,6 +95,8 @@ void run_blocks(const cudaLaunchConfig_t& config, const std::function<void()>& t
 
 }  // namespace
 
+bool keeps_arguments() { return options().keep_arguments; }
+
 Options& options() {
   static Options all = options_of_environment();
   return all;
@@ -105,14 +107,15 @@ std::vector<LaunchRecord> take_launches() {
   return std::exchange(records, {});
 }
 
-cudaError_t run(const void* kernel, const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
+cudaError_t run(const void* kernel, const cudaLaunchConfig_t& config, Arguments arguments,
+                const std::function<void()>& thread) {
   const std::lock_guard lock(mutex);
   last_error = refuse(kernel, config);
   if (!last_error.empty()) {
     last_error = "no GPU takes " + last_error;
     return cudaErrorInvalidConfiguration;
   }
-  LaunchRecord record{name_of(kernel), config.grid, config.block, config.shared_bytes, 0, {}};
+  LaunchRecord record{name_of(kernel), config.grid, config.block, config.shared_bytes, 0, {}, std::move(arguments)};
   start_counting();
   try {
     run_blocks(config, thread);

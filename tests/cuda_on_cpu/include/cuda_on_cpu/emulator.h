@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "launch.h"
 #include "types.h"
 
 namespace cuda_on_cpu {
@@ -18,6 +19,7 @@ struct Options {
   uint64_t seed = 0;  // of Order::random
   // Under ThreadSanitizer: report races between blocks too. Slow: small grids alone.
   bool between_blocks = false;
+  bool keep_arguments = false;  // in the record of launches
 };
 Options& options();
 
@@ -31,6 +33,7 @@ struct LaunchRecord {
   dim3 grid, block;
   size_t dynamic_shared = 0, static_shared = 0;  // bytes of a block
   Traffic traffic;                               // zeros where the kernels were not compiled for counting
+  Arguments arguments;                           // empty unless asked for
 };
 // The launches since the last call, in order. At most a million are kept.
 std::vector<LaunchRecord> take_launches();

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "types.h"
 
@@ -34,8 +36,22 @@ const char* cudaGetErrorString(cudaError_t error);  // of the last launch: what 
 
 namespace cuda_on_cpu {
 
+// The bytes of a kernel's arguments, one after the other, padding as zeros.
+using Arguments = std::vector<unsigned char>;
+// Whether launches are recorded with theirs.
+bool keeps_arguments();
+
+template <typename T>
+void append(Arguments& bytes, T argument) {
+  static_assert(std::is_trivially_copyable_v<T>, "CUDA copies arguments byte by byte");
+  __builtin_clear_padding(&argument);
+  bytes.resize(bytes.size() + sizeof(T));
+  std::memcpy(bytes.data() + bytes.size() - sizeof(T), &argument, sizeof(T));
+}
+
 // Runs `thread` for each thread of each block. An error leaves the memory as the threads that ran have left it.
-cudaError_t run(const void* kernel, const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+cudaError_t run(const void* kernel, const cudaLaunchConfig_t& config, Arguments arguments,
+                const std::function<void()>& thread);
 
 }  // namespace cuda_on_cpu
 
@@ -43,5 +59,9 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
   const std::tuple<std::remove_cvref_t<Parameters>...> converted(std::forward<Arguments>(arguments)...);
-  return cuda_on_cpu::run(reinterpret_cast<const void*>(kernel), *config, [&] { std::apply(kernel, converted); });
+  cuda_on_cpu::Arguments bytes;
+  if (cuda_on_cpu::keeps_arguments())
+    std::apply([&](const auto&... each) { (cuda_on_cpu::append(bytes, each), ...); }, converted);
+  return cuda_on_cpu::run(reinterpret_cast<const void*>(kernel), *config, std::move(bytes),
+                          [&] { std::apply(kernel, converted); });
 }
