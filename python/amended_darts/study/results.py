@@ -35,7 +35,8 @@ def gather(config: StudyConfig, runs: list[Run], failures: dict[str, str]) -> di
         and ``runs``, one for each that is finished or failed: ``row``, ``seed``, ``epochs``, ``failed``, ``edges`` and
         ``skips`` (kept edges and how many of them are skip connections, reduction cells aside), ``genotype`` (its
         fingerprint), ``operators`` (kept edges by operator), ``operator_weights`` (mean softmax weights), ``judged``
-        (accuracy of the architecture trained from scratch), ``seconds``, and ``series`` of some epochs.
+        (accuracy of the architecture trained from scratch), ``seconds``, and ``series`` of some epochs,
+        with ``terms`` as :class:`amended_darts.study.terms.Terms` measures them.
     """
     setting, _ = config.resolved()
     judged = {name: training.accuracy for name, training in trainings(config, runs).items()}
@@ -66,7 +67,7 @@ def _run(run: Run, failure: str | None, judged: dict[str, float | None]) -> dict
         "genotype": name,
         "cell": short(genotype),
         "operators": genotype.operator_counts(),
-        "operator_weights": {op: round(weight, 4) for op, weight in last["operator_weights"].items()},
+        "operator_weights": _rounded(last["operator_weights"]),
         "judged": judged.get(name),
         "seconds": round(sum(line["seconds"] for line in lines), 1),
         "series": [_epoch(line) for line in lines if "sampled_accuracy" in line],
@@ -74,8 +75,17 @@ def _run(run: Run, failure: str | None, judged: dict[str, float | None]) -> dict
 
 
 def _epoch(line: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: line[name] for name in SERIES if line.get(name) is not None}
-    return {"epoch": line["epoch"], **{name: float(f"{value:.4g}") for name, value in kept.items()}}
+    kept = {name: line[name] for name in (*SERIES, "terms") if line.get(name) is not None}
+    return {"epoch": line["epoch"], **_rounded(kept)}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to four digits, so that the file stays small."""
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def short(genotype: Genotype) -> str:

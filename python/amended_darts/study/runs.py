@@ -106,9 +106,10 @@ def _search(run: Run) -> str | None:
     """Runs or resumes one search; what went wrong, if anything did."""
     from amended_darts.search_loop import search
     from amended_darts.study.subnetworks import SubNetworks
+    from amended_darts.study.terms import Terms
 
     try:
-        search(run.config, callbacks=[SubNetworks(run.samples_every)])
+        search(run.config, callbacks=[SubNetworks(run.samples_every), Terms(run.samples_every)])
     except RunError as error:
         return str(error)
     return None
