@@ -17,7 +17,8 @@ def markdown(results: Record, name: str) -> str:
     Args:
         results: the content of study.json.
         name: ``estimators``, the rows that differ in the gradient of α; ``sensitivity``, those that differ in other
-            settings; ``epochs``, super-network and sub-networks over time; ``cells``, what was found.
+            settings; ``epochs``, super-network and sub-networks over time; ``terms``, what the two terms of the amended
+            gradient do to each operator; ``cells``, what was found.
 
     Raises:
         InputError: no such table.
@@ -26,6 +27,7 @@ def markdown(results: Record, name: str) -> str:
         "estimators": lambda found: _rows(found, [row for row in rows(found) if ", " not in row]),
         "sensitivity": lambda found: _rows(found, [row for row in rows(found) if ", " in row]),
         "epochs": _epochs,
+        "terms": _terms,
         "cells": _cells,
     }
     if name not in tables:
@@ -37,7 +39,7 @@ def tables(results: Record) -> str:
     """All of them, for study.md."""
     parts = [
         f"# {results['about']}",
-        *(markdown(results, name) for name in ("estimators", "sensitivity", "epochs", "cells")),
+        *(markdown(results, name) for name in ("estimators", "sensitivity", "epochs", "terms", "cells")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,6 +106,26 @@ def _epochs(results: Record) -> str:
     return _table(("search", "mean over seeds", *(f"epoch {epoch}" for epoch in epochs)), lines)
 
 
+def _terms(results: Record) -> str:
+    """Means over seeds and the epochs in which terms were measured."""
+    measured = {
+        name: [found for run in finished(results, name) for epoch in run["series"] for found in epoch.get("terms", ())]
+        for name in rows(results)
+        if ", " not in name
+    }
+    lines = []
+    operators = list(dict.fromkeys(op for found in measured.values() for entry in found for op in entry["first_push"]))
+    for name, found in measured.items():
+        for images in sorted({entry["images"] for entry in found}):
+            same = [entry for entry in found if entry["images"] == images]
+            for term, cosine in (("first", "–"), ("second", _short(mean(entry["cosine"] for entry in same)))):
+                agreement = _short(mean(entry[f"{term}_agreement"] for entry in same))
+                pushes = [_signed(mean(entry[f"{term}_push"][op] for entry in same)) for op in operators]
+                lines.append((label(name), str(images), term, agreement, cosine, *pushes))
+    head = ("search", "images", "term", "agreement of batches", "cosine to the first", *operators)
+    return _table(head, lines) if lines else ""
+
+
 def _cells(results: Record) -> str:
     names = [row for row in rows(results) if ", " not in row]
     lines = [
@@ -144,6 +166,10 @@ def _spread(values: Iterable[float]) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0") if abs(value) < 10 else f"{value:.3g}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "−") + _short(abs(value))
 
 
 def _table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
