@@ -34,9 +34,9 @@ def gather(config: StudyConfig, runs: list[Run], failures: dict[str, str]) -> di
         ``setting``, ``about``, ``search`` and ``judge`` (the configurations that rows share), ``torch``, ``machine``,
         and ``runs``, one for each that is finished or failed: ``row``, ``seed``, ``epochs``, ``failed``, ``edges`` and
         ``skips`` (kept edges and how many of them are skip connections, reduction cells aside), ``genotype`` (its
-        fingerprint), ``operators`` (kept edges by operator), ``operator_weights`` (mean softmax weights), ``judged``
-        (accuracy of the architecture trained from scratch), ``seconds``, and ``series`` of some epochs,
-        with ``terms`` as :class:`amended_darts.study.terms.Terms` measures them.
+        fingerprint), ``operators`` (kept edges by operator), ``judged`` (accuracy of the architecture trained from
+        scratch), ``seconds``, and ``series`` of the epochs in which sub-networks were measured, ``operator_weights``
+        (mean softmax weights) and ``terms`` (:class:`amended_darts.study.terms.Terms`) among them.
     """
     setting, _ = config.resolved()
     judged = {name: training.accuracy for name, training in trainings(config, runs).items()}
@@ -58,7 +58,7 @@ def _run(run: Run, failure: str | None, judged: dict[str, float | None]) -> dict
     found: dict[str, Any] = {"row": run.row, "seed": run.seed, "epochs": run.config.epochs, "failed": failure}
     if not run.done:
         return found
-    genotype, last = Genotype.load(run.out / GENOTYPE), lines[-1]
+    genotype = Genotype.load(run.out / GENOTYPE)
     own = [cell for cell in genotype.cells if not cell.reduction]
     name = fingerprint(genotype)
     return found | {
@@ -67,7 +67,6 @@ def _run(run: Run, failure: str | None, judged: dict[str, float | None]) -> dict
         "genotype": name,
         "cell": short(genotype),
         "operators": genotype.operator_counts(),
-        "operator_weights": _rounded(last["operator_weights"]),
         "judged": judged.get(name),
         "seconds": round(sum(line["seconds"] for line in lines), 1),
         "series": [_epoch(line) for line in lines if "sampled_accuracy" in line],
@@ -75,7 +74,7 @@ def _run(run: Run, failure: str | None, judged: dict[str, float | None]) -> dict
 
 
 def _epoch(line: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: line[name] for name in (*SERIES, "terms") if line.get(name) is not None}
+    kept = {name: line[name] for name in (*SERIES, "operator_weights", "terms") if line.get(name) is not None}
     return {"epoch": line["epoch"], **_rounded(kept)}
 
 
