@@ -9,7 +9,7 @@ from amended_darts.augmentations import AUGMENTATIONS
 from amended_darts.errors import InputError
 from amended_darts.options import Check, at_least, check_options, not_negative, option, positive, rate
 from amended_darts.recipes import RECIPES, Recipe, find_recipe
-from amended_darts.settings import ImageOptions
+from amended_darts.settings import ImageOptions, ResumeOptions
 
 SHARE: Check = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 
@@ -20,7 +20,7 @@ def by_recipe(help: str, unit: str = "", group: str = "training", **settings: An
 
 
 @dataclass(frozen=True)
-class RetrainConfig(ImageOptions):
+class RetrainConfig(ResumeOptions, ImageOptions):  # fields stand in the order from last to first
     """Everything that a re-training depends on. Settings that are None take the recipe's value.
 
     Raises:
@@ -109,27 +109,6 @@ class RetrainConfig(ImageOptions):
         "",
         "run",
         check=(lambda value: 0 <= value < 2**63, "an integer from 0 to below 2^63"),
-    )
-    device: str = option(
-        "auto",
-        "where to compute: auto (cuda where there is a GPU), cpu, cuda, cuda:1, ...",
-        group="run",
-        metavar="DEVICE",
-        free=True,
-    )
-    checkpoint_every: int = option(
-        0,
-        "save a checkpoint every so many steps, besides the one after each epoch; 0 for none",
-        "steps",
-        "run",
-        check=not_negative("a number of steps, 0 or more"),
-        free=True,
-    )
-    resume: bool = option(
-        False,
-        "continue from the checkpoint in --out; starts at the beginning where there is none",
-        group="run",
-        free=True,
     )
     overwrite: bool = option(False, "start anew in an --out that already holds a training", group="run", free=True)
 

@@ -5,6 +5,7 @@ from amended_darts.settings.data import DataOptions as DataOptions
 from amended_darts.settings.data import ImageOptions as ImageOptions
 from amended_darts.settings.estimator import EstimatorOptions as EstimatorOptions
 from amended_darts.settings.network import NetworkOptions as NetworkOptions
+from amended_darts.settings.run import ResumeOptions as ResumeOptions
 from amended_darts.settings.run import RunOptions as RunOptions
 from amended_darts.settings.space import SpaceOptions as SpaceOptions
 from amended_darts.settings.speed import SpeedOptions as SpeedOptions
