@@ -67,7 +67,7 @@ class Launch:
     stored: int
     unique_loaded: int
     unique_stored: int
-    arguments: bytes = b""  # one after the other, padding as zeros; empty unless :func:`keep_arguments`
+    arguments: bytes = b""  # one after the other, with padding; empty unless :func:`keep_arguments`
 
 
 def keep_arguments(keep: bool) -> None:

@@ -24,7 +24,7 @@ struct StatisticsCall {
     const A* partial;  // [channels, N · tiles per image, 2]
     A* mean;           // [channels]
     A* var;
-  } rows[kMaxRows];
+  } rows[kMaxRows] = {};
 };
 
 // One warp for each channel of each row; grid: (channels / 8, rows).
@@ -66,7 +66,7 @@ struct SumsCall {
     A* grad_weight;  // [channels] S1, of the BN; null: not wanted
     A* grad_bias;    // [channels] S0
     A* grad_factor;  // of the term's weight, one number or one per sample; null: not wanted
-  } rows[kMaxRows];
+  } rows[kMaxRows] = {};
 };
 
 // grid: (channels / 8, rows), a warp for each channel
@@ -124,8 +124,8 @@ struct ParametersCall {
   int64_t size = 0;
   int32_t splits = 0;
   int32_t count = 0;
-  int64_t begin[kMaxRows + 1];  // of each tensor in a split's results
-  S* grad[kMaxRows];
+  int64_t begin[kMaxRows + 1] = {};  // of each tensor in a split's results
+  S* grad[kMaxRows] = {};
 };
 
 template <typename S>

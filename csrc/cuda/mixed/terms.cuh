@@ -18,7 +18,7 @@ struct TermsCall {
   View<const S> x;
   View<S> y[kMaxEdges];           // combine: outputs
   View<const S> grad[kMaxEdges];  // reduce: gradients of the outputs
-  int32_t first_term[kMaxEdges + 1];
+  int32_t first_term[kMaxEdges + 1] = {};
   Term<S> terms[kMaxTerms];
 };
 

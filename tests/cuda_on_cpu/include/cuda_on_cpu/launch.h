@@ -36,15 +36,14 @@ const char* cudaGetErrorString(cudaError_t error);  // of the last launch: what 
 
 namespace cuda_on_cpu {
 
-// The bytes of a kernel's arguments, one after the other, padding as zeros.
+// The bytes of a kernel's arguments, one after the other; padding holds what it happens to.
 using Arguments = std::vector<unsigned char>;
 // Whether launches are recorded with theirs.
 bool keeps_arguments();
 
 template <typename T>
-void append(Arguments& bytes, T argument) {
+void append(Arguments& bytes, const T& argument) {
   static_assert(std::is_trivially_copyable_v<T>, "CUDA copies arguments byte by byte");
-  __builtin_clear_padding(&argument);
   bytes.resize(bytes.size() + sizeof(T));
   std::memcpy(bytes.data() + bytes.size() - sizeof(T), &argument, sizeof(T));
 }
