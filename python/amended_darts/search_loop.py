@@ -161,7 +161,7 @@ def _train_epoch(state: SearchState, batches: Iterator[StepBatches], stop: StopR
         state.stop_or_save(stop, due)
 
 
-def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tensor]:
+def _step(state: SearchState, train: Batch, alpha_batches: tuple[Batch, Batch] | None) -> dict[str, Tensor]:
     """α and w in turn, each a step on; what they measured, on average over the processes.
 
     Raises:
@@ -174,7 +174,7 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
     def alpha(train: Batch, val: Batch) -> dict[str, Tensor]:
         return alpha_step(
             state.model, state.architecture, state.alpha_optimizer, train, val, config.estimator, settings,
-            parts=state.parts, gradient=state.gradient, auxiliary=config.auxiliary or 0.0,
+            parts=state.alpha_parts, gradient=state.alpha_gradient, auxiliary=config.auxiliary or 0.0,
         )  # fmt: skip
 
     def weight(train: Batch) -> dict[str, Tensor]:
@@ -184,8 +184,8 @@ def _step(state: SearchState, train: Batch, val: Batch | None) -> dict[str, Tens
         )  # fmt: skip
 
     try:
-        if val is not None:
-            measured = run("α", alpha, (train, val), settings)
+        if alpha_batches is not None:
+            measured = run("α", alpha, alpha_batches, settings)
             state.check_finite(measured["alpha_loss"], measured.pop("gradient_norm"), "α")
         measured |= run("w", weight, (train,))
     except FloatingPointError as error:

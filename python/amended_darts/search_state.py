@@ -61,8 +61,8 @@ class SearchState(RunState):
     Attributes:
         ranks: as given. Callbacks run in every process: one that writes or prints looks at ``ranks.first``.
         model: the network, compiled if so configured; for the forward passes of steps.
-        parts: of the batches, for the accumulation of gradients.
-        gradient: takes every derivative of a step, for w and for α; ``parts``, or something around it.
+        parts, alpha_parts: of the batches for w and for α, for the accumulation of gradients.
+        gradient, alpha_gradient: take every derivative of a step; those parts, or something around them.
         precision: of weight steps.
         graphs: of the steps, if so configured.
         notes: sentences about choices that were made, for people.
@@ -83,6 +83,8 @@ class SearchState(RunState):
         self._saved: int | None = None  # step of the checkpoint on disk
         self.parts = Parts(config.accumulate)
         self.gradient: Gradient = ranks.averaged(self.parts)
+        self.alpha_parts = Parts(config.accumulate * config.alpha_every)
+        self.alpha_gradient: Gradient = ranks.averaged(self.alpha_parts)
         self.precision = Precision(config.amp, self.device)
 
         halves = seeded_halves(len(data.train.labels), config.train_portion, config.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amended_darts.options import not_negative, option, positive, rate
+from amended_darts.options import at_least, not_negative, option, positive, rate
 
 
 @dataclass(frozen=True)
@@ -23,4 +23,12 @@ class AlphaOptions:
         "epochs",
         "alpha",
         check=not_negative("a number of epochs, 0 or more"),
+    )
+    alpha_every: int = option(
+        1,
+        "steps of w for one step of α, whose gradient is that of the images of all of them together, batch by batch: "
+        "as much computing and memory as with 1, and less noise",
+        "steps",
+        "alpha",
+        check=at_least(1, "step"),
     )

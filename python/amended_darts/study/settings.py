@@ -48,6 +48,11 @@ def _amended(**changes: Any) -> Changes:
     return {"estimator": "amended", **changes}
 
 
+def _every(steps: int) -> Changes:
+    """α moves once in so many steps, on the images of all of them; with the learning rate that fits the lesser noise."""
+    return {"alpha_every": steps, "alpha_lr": 0.01 * steps**0.5}
+
+
 _FIRST: Changes = {"estimator": "first_order"}
 _PILOT: Changes = {"alpha_lr": 0.01, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
 
@@ -61,6 +66,10 @@ MAIN: dict[str, Row] = {
     "amended rho=0.25": Row(_amended(rho=0.25), seeds=2),
     "amended eta=0.001": Row(_amended(eta=0.001), seeds=2),
     "amended eta=0.1": Row(_amended(eta=0.1), seeds=2),
+    "first_order every=4": Row({**_FIRST, **_every(4)}, seeds=2),
+    "amended rho=1 every=4": Row({**_amended(rho=1.0), **_every(4)}),
+    "amended rho=2 every=4": Row({**_amended(rho=2.0), **_every(4)}, seeds=2),
+    "amended rho=1 every=16": Row({**_amended(rho=1.0), **_every(16)}, seeds=2),
     "two_moment": Row({"estimator": "two_moment", "cap": 1.0}, seeds=2),
 }
 """The estimators, and the size of the amended term."""

@@ -142,6 +142,7 @@ _WORDS = {
     "two_moment": "two-moment",
     "rho=": "ρ = ",
     "eta=": "η = ",
+    " every=": ", α every ",
     "alpha_lr/3": "α learning rate / 3",
     "alpha_lr*3": "α learning rate × 3",
     "epochs/2": "half the epochs",
