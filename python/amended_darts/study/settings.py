@@ -49,7 +49,7 @@ def _amended(**changes: Any) -> Changes:
 
 
 def _every(steps: int) -> Changes:
-    """α moves once in so many steps, on the images of all of them; with the learning rate that fits the lesser noise."""
+    """α moves once in so many steps, on the images of all of them; its learning rate fits the lesser noise."""
     return {"alpha_every": steps, "alpha_lr": 0.01 * steps**0.5}
 
 
