@@ -26,11 +26,14 @@ from amended_darts.errors import InputError
 from amended_darts.files import read_json, write_text
 
 WRITERS: dict[str, str] = {
+    "mixed-op": "tests.benchmarks.tables",
+    "search-loop": "tests.benchmarks.tables",
+    "search-step": "tests.benchmarks.tables",
     "study-digits": "amended_darts.study.table",
     "study-nasbench201": "amended_darts.study.table",
     "study-robust-s2": "amended_darts.study.table",
 }
-"""File of results → the module that makes tables of it. To add one, add its line."""
+"""File of results → the module that makes tables of it, seen from the root of a checkout. To add one, add its line."""
 
 _BEGIN = re.compile(r"<!-- table: (\S+) -->")
 _END = "<!-- end -->"

@@ -14,11 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from amended_darts import Callback, SearchConfig, custom_data, search
+
+if __package__ in (None, ""):  # run as a script
+    sys.path.insert(0, str(Path(__file__).parent))
+    from devices import conditions, write_json
+    from tables import images
+else:
+    from .devices import conditions, write_json
+    from .tables import images
 
 CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "digits": ((1, 8, 8), {"space": "darts", "cells": 3, "channels": 8}),
@@ -47,12 +56,12 @@ def throughput(case: str, estimator: str, implementation: str, steps: int, batch
     count = steps * batch
     generator = torch.Generator().manual_seed(0)
 
-    def images(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def pictures(number: int) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = torch.randint(256, (number, *shape), dtype=torch.uint8, generator=generator)
         return pixels, torch.randint(10, (number,), generator=generator)
 
     augmented = {"pad": 4, "flip": True} if shape[0] == 3 else {}
-    data = custom_data(images(2 * count), images(max(2, int(0.4 * count))), classes="0123456789", **augmented)
+    data = custom_data(pictures(2 * count), pictures(max(2, int(0.4 * count))), classes="0123456789", **augmented)
     clock = Clock()
     with tempfile.TemporaryDirectory() as out:
         config = SearchConfig(
@@ -82,10 +91,12 @@ def measure(*arguments: object) -> float:
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
 
 
-def main(cases: list[str], steps: int, batch: int, rounds: int, threads: int) -> None:
+def main(cases: list[str], steps: int, batch: int, rounds: int, threads: int, out: Path | None) -> None:
+    """Prints the table, and writes what is in it as JSON where ``out`` says."""
     print(f"Images a second of whole epochs of {steps} steps, batch {batch}, {threads} threads, float32, ", end="")
     print(f"torch {torch.__version__}; medians of {rounds} interleaved rounds\n")
-    print("| images | network | α gradient | fused | twin | fused is faster by |\n|---|---|---|---|---|---|")
+    told = {"steps": steps, "batch": batch, "rounds": rounds, "threads": threads}
+    results: dict[str, Any] = {"benchmark": "search_loop", "conditions": conditions("cpu"), **told, "rows": []}
     for case in cases:
         shape, given = CASES[case]
         for estimator in ESTIMATORS:
@@ -93,13 +104,16 @@ def main(cases: list[str], steps: int, batch: int, rounds: int, threads: int) ->
             for _ in range(rounds):
                 for name in IMPLEMENTATIONS:
                     found[name].append(measure(case, estimator, name, steps, batch, threads))
-            fused, twin = (statistics.median(found[name]) for name in IMPLEMENTATIONS)
-            size = "x".join(map(str, shape))
-            network = f"{given['space']}, {given['cells']} cells x {given['channels']}"
-            print(
-                f"| {case} {size} | {network} | {estimator} | {fused:.1f} | {twin:.1f} | {fused / twin:.1f} |",
-                flush=True,
-            )
+            row = {
+                "images": f"{case} {'x'.join(map(str, shape))}",
+                "network": f"{given['space']}, {given['cells']} cells x {given['channels']}",
+                "estimator": estimator,
+                **{name: statistics.median(values) for name, values in found.items()},
+            }
+            results["rows"].append(row)
+    print(images(results))
+    if out is not None:
+        write_json(out, results)
 
 
 if __name__ == "__main__":
@@ -109,6 +123,7 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -117,4 +132,4 @@ if __name__ == "__main__":
         torch.set_num_threads(number_of_threads)
         print(throughput(kind, gradient, operations, number_of_steps, size_of_batch))
     else:
-        main(options.cases, options.steps, options.batch, options.rounds, options.threads)
+        main(options.cases, options.steps, options.batch, options.rounds, options.threads, options.json)

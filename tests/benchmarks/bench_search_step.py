@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,13 @@ from torch import Tensor
 
 if __package__ in (None, ""):  # run as a script
     sys.path.insert(0, str(Path(__file__).parent))
+    from devices import conditions, seconds, write_json
     from peak_memory import peak_in_own_process, print_growth
+    from tables import alpha, weight
 else:
+    from .devices import conditions, seconds, write_json
     from .peak_memory import peak_in_own_process, print_growth
+    from .tables import alpha, weight
 
 VARIANTS = ("fused", "eager NCHW", "eager channels_last")
 
@@ -82,13 +85,17 @@ def test_search_step(benchmark: Any, variant: str, step: str) -> None:
     benchmark(calls[step])
 
 
-def timed(call: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+def timed(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each call; every round has each of them once."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(seconds(call, "cpu"))
+    return {name: statistics.median(kept) for name, kept in times.items()}
 
 
-def main(shape: list[int], rounds: int, threads: int) -> None:
+def main(shape: list[int], rounds: int, threads: int, out: Path | None) -> None:
+    """Prints the tables, and writes what is in them as JSON where ``out`` says."""
     torch.set_num_threads(threads)
     cells, channels, batch, size = shape
     print(f"darts8, {cells} cells x {channels} channels, batch {batch}, {size}x{size}, {threads} threads, ", end="")
@@ -96,31 +103,26 @@ def main(shape: list[int], rounds: int, threads: int) -> None:
     steps = {variant: Steps(variant, *shape) for variant in VARIANTS}
     for each in steps.values():
         each.weight_step()
-    times: dict[str, list[float]] = {v: [] for v in VARIANTS}
-    for _ in range(rounds):
-        for variant, each in steps.items():
-            times[variant].append(timed(each.weight_step))
-    print("| weight step | seconds | fused is faster by | peak GiB | fused needs 1 / |")
-    print("|---|---|---|---|---|")
+    medians = timed({variant: each.weight_step for variant, each in steps.items()}, rounds)
     peaks = {v: peak_in_own_process(__file__, "--peak", v, "--shape", *shape) for v in VARIANTS}
-    for variant, kept in times.items():
-        seconds, least = statistics.median(kept), statistics.median(times["fused"])
-        memory, part = peaks[variant] / 2**30, peaks[variant] / peaks["fused"]
-        print(f"| {variant} | {seconds:.2f} | {seconds / least:.1f} | {memory:.2f} | {part:.1f} |")
     fused = steps["fused"]
     calls: dict[str, Callable[[], None]] = {
         "forward and backward": fused.plain,
         "first-order α step": lambda: fused.alpha_step(first_order),
         "amended α step": lambda: fused.alpha_step(amended, rho=1.0),
     }
-    kept_times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            kept_times[name].append(timed(call))
-    unit = statistics.median(kept_times["forward and backward"])
-    print("\n| fused | seconds | in forwards and backwards |\n|---|---|---|")
-    for name, kept in kept_times.items():
-        print(f"| {name} | {statistics.median(kept):.2f} | {statistics.median(kept) / unit:.2f} |")
+    results = {
+        "benchmark": "search_step",
+        "conditions": conditions("cpu"),
+        "shape": dict(zip(("cells", "channels", "batch", "size"), shape, strict=True)),
+        "threads": threads,
+        "rounds": rounds,
+        "weight_steps": [{"variant": v, "seconds": medians[v], "peak bytes": peaks[v]} for v in VARIANTS],
+        "alpha_steps": [{"step": name, "seconds": value} for name, value in timed(calls, rounds).items()],
+    }
+    print(f"{weight(results)}\n\n{alpha(results)}")
+    if out is not None:
+        write_json(out, results)
 
 
 if __name__ == "__main__":
@@ -130,6 +132,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
@@ -138,4 +141,4 @@ if __name__ == "__main__":
         small.weight_step()  # code and thread pools
         print_growth(measured.weight_step)
     else:
-        main(options.shape, options.rounds, options.threads)
+        main(options.shape, options.rounds, options.threads, options.json)
