@@ -1,9 +1,4 @@
-"""What the launches of mixed_edges move, pinned at what the plan of csrc/cuda/mixed needs, in activations of one edge.
-
-x1, g: the state and the gradient of y; z1, z1': hidden activations of both separable convolutions before BN, and the
-gradients of their BNs' outputs; zd: the dilated ones' outputs; d: gradients of depthwise outputs. Beyond these a launch
-moves parameters, statistics and sums of tiles (2 numbers for 64 positions), and the parameters' partial gradients.
-"""
+"""What the launches of mixed_edges move, pinned at what the plan of csrc/cuda/mixed needs (transfers.py)."""
 
 from __future__ import annotations
 
@@ -17,82 +12,19 @@ from amended_darts_ext import DARTS, mixed_edges
 from ..ops.calls import Call
 from . import emulator
 from .emulator import Launch, take_launches
+from .transfers import (
+    BACKWARD,
+    FORWARD,
+    NASBENCH,
+    NASBENCH_BACKWARD,
+    NASBENCH_FORWARD,
+    STRIDED_BACKWARD,
+    STRIDED_FORWARD,
+    WIDE_BACKWARD,
+    moved,
+)
 
 pytestmark = emulator.needed
-
-FORWARD = [
-    ("convolution", 1, 4),  # x -> z1, z1, zd, zd; pools' statistics from the same x
-    ("statistics", 0, 0),
-    ("convolution", 2, 2),  # z1, z1 -> z2, z2
-    ("statistics", 0, 0),
-    ("combine", 5, 1),  # x (pools, identity), z2, z2, zd, zd -> y
-]
-BACKWARD = [
-    ("convolution", 2, 2),  # x, g -> z1, z1; the dilated ones' outputs give their sums and are not kept
-    ("convolution", 3, 0),  # z1, z1, g -> sums
-    ("reduce", 2, 0),  # x, g -> sums of pools and identity
-    ("sums", 0, 0),
-    ("factor", 0, 0),
-    ("convolution_backward", 3, 2),  # g, z1, z1 -> d, d
-    ("hidden_backward", 4, 2),  # d, d, z1, z1 -> z1', z1'
-    ("sums", 0, 0),
-    ("convolution_backward", 6, 4),  # g, z1', z1', z1, z1, x -> d, d, d, d
-    ("input_backward", 6, 1),  # d x 4, x, g -> grad_x
-    ("parameters", 0, 0),
-]
-# More channels than a block's rows: final outputs are kept for backward, and read instead of computed again.
-WIDE_BACKWARD = [
-    ("convolution", 2, 4),  # x, g -> z1, z1, zd, zd
-    ("convolution", 3, 2),  # z1, z1, g -> z2, z2
-    ("reduce", 2, 0),
-    ("sums", 0, 0),
-    ("factor", 0, 0),
-    ("convolution_backward", 5, 2),  # and z2, z2
-    ("hidden_backward", 4, 2),
-    ("sums", 0, 0),
-    ("convolution_backward", 8, 4),  # and zd, zd
-    ("input_backward", 6, 1),
-    ("parameters", 0, 0),
-]
-# NAS-Bench-201's candidates, BN-free pool; c1, c3: outputs of both convolutions, C1, C3: gradients of their inputs.
-NASBENCH_FORWARD = [
-    ("convolution", 1, 2),  # x -> c1, c3
-    ("statistics", 0, 0),
-    ("combine", 3, 1),  # x, c1, c3 -> y
-]
-NASBENCH_BACKWARD = [
-    ("convolution", 2, 2),  # x, g -> c1, c3 and their sums
-    ("reduce", 2, 0),
-    ("sums", 0, 0),
-    ("factor", 0, 0),
-    ("convolution_backward", 4, 2),  # g, c1, c3, x -> gradients of c1 and c3
-    ("convolution", 2, 2),  # -> C1, C3
-    ("input_backward", 4, 1),  # C1, C3, x, g -> grad_x
-    ("parameters", 0, 0),
-]
-NASBENCH = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-# Stride 2, in activations of y: x and grad_x are four. f: FactorizedReduce's output, F: the gradient of its input.
-STRIDED_FORWARD = [
-    ("convolution", 4, 5),  # and f
-    ("statistics", 0, 0),
-    ("convolution", 2, 2),
-    ("statistics", 0, 0),
-    ("combine", 9, 1),
-]
-STRIDED_BACKWARD = [
-    ("convolution", 5, 3),  # x, g -> z1, z1, f
-    ("convolution", 3, 0),
-    ("reduce", 5, 0),
-    ("sums", 0, 0),
-    ("factor", 0, 0),
-    ("convolution_backward", 3, 2),
-    ("hidden_backward", 4, 2),
-    ("sums", 0, 0),
-    ("convolution_backward", 10, 5),  # g, z1', z1', z1, z1, f, x -> d x 4, gradient of f
-    ("convolution", 1, 4),  # gradient of f -> F
-    ("input_backward", 13, 4),  # d x 4, F, x, g -> grad_x
-    ("parameters", 0, 0),
-]
 
 
 def names(launches: list[Launch]) -> list[str]:
@@ -112,8 +44,8 @@ def launches(call: Call) -> list[Launch]:
         (Call(n=4, c=16, h=16, w=16), FORWARD + BACKWARD, 15 + 37),
         (Call(n=4, c=32, h=16, w=16), FORWARD + BACKWARD, 15 + 37),
         (Call(n=16, c=64, h=8, w=8), FORWARD + BACKWARD, 15 + 37),
-        (Call(n=32, c=72, h=8, w=8), FORWARD + WIDE_BACKWARD, 15 + 45),
-        (Call(n=16, c=96, h=14, w=14), FORWARD + WIDE_BACKWARD, 15 + 45),
+        (Call(n=4, c=72, h=8, w=8), FORWARD + WIDE_BACKWARD, 15 + 45),
+        (Call(n=2, c=96, h=14, w=14), FORWARD + WIDE_BACKWARD, 15 + 45),
         (
             Call(n=8, c=16, h=16, w=16, candidates=NASBENCH, pool_norm=False),
             NASBENCH_FORWARD + NASBENCH_BACKWARD,
@@ -150,6 +82,34 @@ def test_transfers(call: Call, plan: list[tuple[str, int, int]], total: int) -> 
         assert stored <= launch.unique_stored / activation + 1e-6, where
         assert launch.unique_stored / activation <= stored + parameters + tiles + partial, where
         assert launch.stored == launch.unique_stored, f"{launch.kernel} stores twice"
+
+
+@pytest.mark.parametrize(
+    ("c", "h", "w", "dtype"),
+    [
+        (48, 8, 112, torch.float32),
+        (48, 8, 56, torch.bfloat16),
+        (96, 8, 28, torch.float32),
+        (192, 8, 14, torch.bfloat16),
+        (192, 7, 7, torch.float32),
+        (384, 7, 7, torch.float32),
+    ],
+    ids=str,
+)
+def test_shapes_of_imagenet(c: int, h: int, w: int, dtype: torch.dtype) -> None:
+    """What ``moved`` counts, parameters and sums too.
+
+    A row of tiles of one image stands for the whole batch: a block works on one tile and reads its halo, whatever lies
+    beyond, so that bytes grow with the number of tiles. What does not, the parameters and their partial gradients, is
+    counted apart.
+    """
+    found = launches(Call(n=1, c=c, h=h, w=w, candidates=DARTS, dtype=dtype))
+    plan = FORWARD + (BACKWARD if c <= 64 else WIDE_BACKWARD)
+    assert names(found) == [name for name, _, _ in plan]
+    activation = dtype.itemsize * c * h * w
+    total = sum(launch.unique_loaded + launch.unique_stored for launch in found) / activation
+    assert total == pytest.approx(moved(1, c, h, w, dtype.itemsize), rel=0.002)
+    assert all(launch.stored == launch.unique_stored for launch in found)
 
 
 def test_edges_share_their_state() -> None:
