@@ -146,7 +146,6 @@ _WORDS = {
     "alpha_lr/3": "α learning rate / 3",
     "alpha_lr*3": "α learning rate × 3",
     "epochs/2": "half the epochs",
-    "alpha from epoch/4": "α from a quarter of the epochs on",
 }
 
 
@@ -166,11 +165,12 @@ def _spread(values: Iterable[float]) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0") if abs(value) < 10 else f"{value:.3g}"
+    text = f"{abs(value):.3f}".removeprefix("0") if abs(value) < 10 else f"{abs(value):.3g}"
+    return f"−{text}" if value < 0 else text
 
 
 def _signed(value: float) -> str:
-    return ("+" if value > 0 else "−") + _short(abs(value))
+    return ("+" if value > 0 else "") + _short(value)
 
 
 def _table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
