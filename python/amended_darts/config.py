@@ -25,6 +25,11 @@ from amended_darts.settings import (
 )
 
 
+RHO = 2.0
+"""Size of the amended term where nothing is said: with 1, searches still drifted towards skip connections
+(docs/results.md)."""
+
+
 @dataclass(frozen=True)
 class SearchConfig(
     RunOptions,
@@ -96,7 +101,7 @@ class SearchConfig(
             name: default if getattr(self, name) is None else getattr(self, name) for name, default in defaults.items()
         }
         if "eta" in values and values["eta"] is None and values["rho"] is None:
-            values["rho"] = 1.0
+            values["rho"] = RHO
         return values
 
     def estimator_settings(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def checkpoint(tiny, finished):
         ({"space": "darts", "cells": 3}, "started with --space s2, --cells 1, got --space darts, --cells 3"),
         ({"seed": 1}, "started with --seed 0, got --seed 1"),
         ({"estimator": "first_order"}, "started with --estimator amended, got --estimator first_order (its options"),
-        ({"rho": 2.0, "cap": 3.0}, "started with --rho 1.0, --cap None, got --rho 2.0, --cap 3.0"),
+        ({"rho": 1.0, "cap": 3.0}, "started with --rho 2.0, --cap None, got --rho 1.0, --cap 3.0"),
     ],
 )
 def test_another_search_is_refused(tiny, checkpoint, asked, told):

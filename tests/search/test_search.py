@@ -66,7 +66,7 @@ def test_what_a_search_writes(tiny):
     assert lines[1]["learning_rate"] == pytest.approx(0.001 + 0.024 * (1 + math.cos(math.pi / 2)) / 2)
     assert Genotype.load(out / "genotype.json") == result.genotype
     config = json.loads((out / "config.json").read_text())
-    assert (config["cells"], config["rho"], config["eta"]) == (1, 1.0, None)
+    assert (config["cells"], config["rho"], config["eta"]) == (1, 2.0, None)
     assert [tuple(group.shape) for group in result.weights] == [(14, 2)]
     assert (out / "alphas.png").read_bytes().startswith(b"\x89PNG")
 
@@ -206,7 +206,7 @@ def test_estimators_get_what_belongs_to_them():
     def settings(**given):
         return SearchConfig(**given).resolved().estimator_settings()
 
-    assert settings() == {"rho": 1.0, "radius": 0.01, "hvp": "finite"}
+    assert settings() == {"rho": 2.0, "radius": 0.01, "hvp": "finite"}
     assert settings(eta=0.1, cap=2.0) == {"eta": 0.1, "cap": 2.0, "radius": 0.01, "hvp": "finite"}
     assert settings(estimator="first_order") == {}
     assert settings(estimator="neumann", radius=0.1) == {"terms": 2, "damping": 0.0, "radius": 0.1, "hvp": "finite"}

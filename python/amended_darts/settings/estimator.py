@@ -28,7 +28,7 @@ class EstimatorOptions:
         "ratio",
         "estimator",
         check=not_negative("a ratio, 0 or more"),
-        unset="1 for amended without --eta; else the term keeps its own size",
+        unset="2 for amended without --eta; else the term keeps its own size",
     )
     eta: float | None = option(
         None,
