@@ -24,7 +24,6 @@ from amended_darts.settings import (
     WeightOptions,
 )
 
-
 RHO = 2.0
 """Size of the amended term where nothing is said: with 1, searches still drifted towards skip connections
 (docs/results.md)."""

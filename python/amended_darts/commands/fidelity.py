@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from amended_darts.commands.options import add_option
+from amended_darts.commands.options import add_options, read_options
 from amended_darts.fidelity.config import FidelityConfig
 
 HELP = "measure every estimator of the α gradient against the exact one"
@@ -14,13 +13,12 @@ HELP = "measure every estimator of the α gradient against the exact one"
 
 def add_arguments(parser: Any) -> None:
     """One option per field of FidelityConfig."""
-    for entry in fields(FidelityConfig):
-        add_option(parser, entry)
+    add_options(parser, FidelityConfig)
 
 
 def run(options: Any) -> int:
     """Runs the study, prints its tables and where everything lies."""
-    config = FidelityConfig(**{entry.name: getattr(options, entry.name) for entry in fields(FidelityConfig)})
+    config = read_options(FidelityConfig, options)
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.fidelity import describe, run_study
 

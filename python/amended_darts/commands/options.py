@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from jsonargparse import ActionYesNo, DefaultHelpFormatter
 
 from amended_darts.options import field_types, flag
+
+Config = TypeVar("Config")
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -32,6 +35,23 @@ class Help(DefaultHelpFormatter):
         if usage is None and len(actions) > 12:
             usage = self._prog.replace(" [options]", "") + " [options]"
         return super()._format_usage(usage, actions, *arguments, **settings)
+
+
+def add_options(parser: Any, kind: type[Any], groups: dict[str, str] | None = None) -> None:
+    """An option for every field of a dataclass of options.
+
+    Args:
+        groups: titles of the groups that the fields name; without, they stand in no group.
+    """
+    titled = {name: parser.add_argument_group(title) for name, title in (groups or {}).items()}
+    for entry in fields(kind):
+        add_option(titled[entry.metadata["group"]] if groups else parser, entry)
+
+
+def read_options(kind: type[Config], options: Any) -> Config:
+    """The dataclass of what was parsed."""
+    described: Any = kind
+    return kind(**{entry.name: getattr(options, entry.name) for entry in fields(described)})
 
 
 def add_option(group: Any, entry: Any) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from amended_darts.commands.options import add_option
+from amended_darts.commands.options import add_options, read_options
 from amended_darts.retraining.config import RetrainConfig
 
 HELP = "train a found network from scratch"
@@ -18,14 +17,12 @@ GROUPS = {"network": "network", "data": "data", "training": "training (SGD)", "r
 def add_arguments(parser: Any) -> None:
     """One option per field, grouped; ``--config`` reads any of them from a YAML or JSON file."""
     parser.add_argument("--config", action="config", help="YAML or JSON file with options (underscores in the names)")
-    groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
-    for entry in fields(RetrainConfig):
-        add_option(groups[entry.metadata["group"]], entry)
+    add_options(parser, RetrainConfig, GROUPS)
 
 
 def run(options: Any) -> int:
     """Trains; prints the network's size, a line per epoch, and where everything lies."""
-    config = RetrainConfig(**{entry.name: getattr(options, entry.name) for entry in fields(RetrainConfig)})
+    config = read_options(RetrainConfig, options)
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.retraining.loop import retrain
 

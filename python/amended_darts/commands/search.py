@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from amended_darts.callbacks import Callback
-from amended_darts.commands.options import add_option
+from amended_darts.commands.options import add_options
 from amended_darts.config import SearchConfig
 from amended_darts.presets import PRESETS
 from amended_darts.summary import as_text, summary_rows
@@ -40,9 +40,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--preset", type=str | None, metavar="NAME", help=f"defaults under one name. {listed} (default: none)"
     )
-    groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
-    for entry in fields(SearchConfig):
-        add_option(groups[entry.metadata["group"]], entry)
+    add_options(parser, SearchConfig, GROUPS)
 
 
 def read(options: Any) -> SearchConfig:

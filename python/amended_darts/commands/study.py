@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from amended_darts.commands.options import add_option
+from amended_darts.commands.options import add_options, read_options
 from amended_darts.study.config import StudyConfig
 
 HELP = "measure how stable searches are: every estimator, several seeds, what they find trained from scratch"
@@ -14,13 +13,12 @@ HELP = "measure how stable searches are: every estimator, several seeds, what th
 
 def add_arguments(parser: Any) -> None:
     """One option per field of StudyConfig."""
-    for entry in fields(StudyConfig):
-        add_option(parser, entry)
+    add_options(parser, StudyConfig)
 
 
 def run(options: Any) -> int:
     """Runs the study, prints its tables and where everything lies."""
-    config = StudyConfig(**{entry.name: getattr(options, entry.name) for entry in fields(StudyConfig)})
+    config = read_options(StudyConfig, options)
     config.resolved()  # before torch is imported: wrong options are told at once
     from amended_darts.study import run_study, tables
 
