@@ -27,21 +27,21 @@ def draw(results: Record, path: Path) -> None:
     from matplotlib.figure import Figure
 
     names = [row for row in rows(results) if ", " not in row]
-    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    most = max(len(finished(results, name)) for name in names)
+    figure = Figure(figsize=(14, 4.4), layout="constrained")
     skips, accuracies, judged = figure.subplots(1, 3)
     for number, name in enumerate(names):
-        _curve(skips, finished(results, name), lambda epoch: epoch.get("skip_share"), f"C{number}", label(name))
+        color, runs = f"C{number}", finished(results, name)
+        style = "-" if len(runs) == most else ":"
+        _curve(skips, runs, lambda epoch: epoch.get("skip_share"), color, style, seeds=len(runs) > 1)
+        if len(runs) == most:
+            _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, "-", label(name))
+            _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, "--")
     skips.set(xlabel="epoch", ylabel="mean softmax weight", ylim=(0, 1))
-    skips.set_title("skip connections: seeds thin, their mean bold", fontsize=10)
-    skips.legend(fontsize=7)
-    shown = [name for name in names if name in ("first_order", *_amended(names))]
-    for name in shown:
-        color, runs = f"C{names.index(name)}", finished(results, name)
-        _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, label(name), seeds=False)
-        _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, None, "--", seeds=False)
+    skips.set_title("skip connections (thin: seeds)", fontsize=10)
     accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
-    accuracies.set_title("super-network (solid), sub-networks sampled from it (dashed)", fontsize=10)
-    accuracies.legend(fontsize=7)
+    accuracies.set_title("super-network, and sub-networks sampled from it (dashed)", fontsize=10)
+    accuracies.legend(fontsize=7, loc="center left")
     _judged(judged, results, names)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
@@ -49,30 +49,24 @@ def draw(results: Record, path: Path) -> None:
         file.write(buffer.getvalue())
 
 
-def _amended(names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith("amended rho")]
-
-
 def _curve(
     axes: Any,
     runs: list[Record],
     value: Callable[[Record], float | None],
     color: str,
-    name: str | None,
-    style: str = "-",
-    seeds: bool = True,
+    style: str,
+    name: str | None = None,
+    seeds: bool = False,
 ) -> None:
-    """A thin line for every seed, a bold one for their mean."""
+    """The mean over runs, and with ``seeds`` a thin line for each."""
     lines = [[(epoch["epoch"], value(epoch)) for epoch in run["series"]] for run in runs]
     lines = [line for line in lines if all(y is not None for _, y in line)]
     if not lines:
         return
-    if seeds:
-        for line in lines:
-            axes.plot(*zip(*line, strict=True), style, color=color, linewidth=0.6, alpha=0.6)
-    x = [epoch for epoch, _ in lines[0]]
-    y = [mean(values) for values in zip(*([y for _, y in line] for line in lines), strict=True)]
-    axes.plot(x, y, style, color=color, linewidth=2, label=name)
+    for line in lines if seeds else ():
+        axes.plot(*zip(*line, strict=True), style, color=color, linewidth=0.5, alpha=0.6)
+    means = [mean(values) for values in zip(*([y for _, y in line] for line in lines), strict=True)]
+    axes.plot([epoch for epoch, _ in lines[0]], means, style, color=color, linewidth=2, label=name)
 
 
 def _judged(axes: Any, results: Record, names: list[str]) -> None:
@@ -83,6 +77,8 @@ def _judged(axes: Any, results: Record, names: list[str]) -> None:
         if found:
             axes.plot([mean(found)] * 2, [number - 0.35, number + 0.35], color=f"C{number}", linewidth=2)
     axes.set_yticks(range(len(names)), [label(name) for name in names], fontsize=8)
+    for number, text in enumerate(axes.get_yticklabels()):
+        text.set_color(f"C{number % 10}")
     axes.invert_yaxis()
     axes.set(xlabel="held-out accuracy")
-    axes.set_title("what was found, trained from scratch: seeds and their mean", fontsize=10)
+    axes.set_title("what was found, trained from scratch", fontsize=10)

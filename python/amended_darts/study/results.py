@@ -39,6 +39,7 @@ def gather(config: StudyConfig, runs: list[Run], failures: dict[str, str]) -> di
         (mean softmax weights) and ``terms`` (:class:`amended_darts.study.terms.Terms`) among them.
     """
     setting, _ = config.resolved()
+    order = list(setting.rows)
     judged = {name: training.accuracy for name, training in trainings(config, runs).items()}
     return {
         "setting": config.setting,
@@ -48,7 +49,9 @@ def gather(config: StudyConfig, runs: list[Run], failures: dict[str, str]) -> di
         "torch": torch.__version__,
         "machine": platform.machine(),
         "runs": [
-            _run(run, failures.get(run.config.out), judged) for run in runs if run.done or run.config.out in failures
+            _run(run, failures.get(run.config.out), judged)
+            for run in sorted(runs, key=lambda run: (order.index(run.row), run.seed))
+            if run.done or run.config.out in failures
         ],
     }
 
