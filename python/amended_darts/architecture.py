@@ -30,8 +30,8 @@ class Architecture(nn.Module):
         self.topology: Topology | None = None
         self.alphas = nn.ParameterList()
         for index, group in enumerate(space.groups(self.cells)):
-            counts = torch.tensor([len(names) for names in group.candidates])
-            padding = torch.arange(int(counts.max())) >= counts.unsqueeze(1)  # [E, K]
+            counts = [len(names) for names in group.candidates]
+            padding = torch.arange(max(counts)) >= torch.tensor(counts).unsqueeze(1)  # [E, K]
             alpha = 1e-3 * torch.randn(padding.shape, generator=generator)
             self.alphas.append(nn.Parameter(alpha.masked_fill(padding, 0.0)))
             self.register_buffer(f"_padding_{index}", padding, persistent=False)

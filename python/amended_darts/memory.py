@@ -22,6 +22,11 @@ def saved_bytes(network: nn.Module, *inputs: object) -> int:
 
     Nothing is computed if network and inputs are fake tensors (``FakeTensorMode``).
     """
+    return sum(saved_storages(network, *inputs))
+
+
+def saved_storages(network: nn.Module, *inputs: object) -> list[int]:
+    """``saved_bytes``, storage by storage."""
     own = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -29,11 +34,11 @@ def saved_bytes(network: nn.Module, *inputs: object) -> int:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:
             kept[storage._cdata] = storage
-        return tensor
+        return tensor.detach()  # an output that its own node holds would keep the graph alive for ever
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         network(*inputs)
-    return sum(storage.nbytes() for storage in kept.values())
+    return [storage.nbytes() for storage in kept.values()]
 
 
 def supernet_bytes(

@@ -4,4 +4,4 @@ A command module has ``HELP`` (a line), ``add_arguments(parser)`` and ``run(opti
 with ``ONLY_WHAT_IS_SAID = True`` gets options without their defaults. To add a command, add its module and its name.
 """
 
-COMMANDS = ("search", "retrain", "evaluate", "export", "draw", "report", "fidelity", "study", "info")
+COMMANDS = ("search", "retrain", "evaluate", "export", "draw", "report", "fidelity", "study", "benchmark", "info")

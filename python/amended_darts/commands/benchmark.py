@@ -1,0 +1,34 @@
+"""``amended-darts benchmark``: what a search takes; ``memory`` is the kind there is, its options MemoryConfig's."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from amended_darts.benchmark.config import MemoryConfig
+from amended_darts.commands.options import add_option
+
+HELP = "benchmark memory: saved bytes, peaks and largest batches of fused and plain super-networks"
+KINDS = ("memory",)
+
+
+def add_arguments(parser: Any) -> None:
+    """The kind, then one option per field of MemoryConfig."""
+    parser.add_argument("kind", choices=KINDS, help="what to benchmark: memory, bytes and the batches that fit")
+    for entry in fields(MemoryConfig):
+        add_option(parser, entry)
+
+
+def run(options: Any) -> int:
+    """Runs the benchmark, prints its tables and where everything lies."""
+    config = MemoryConfig(**{entry.name: getattr(options, entry.name) for entry in fields(MemoryConfig)})
+    config.check()  # before torch is imported: wrong options are told at once
+    from amended_darts.benchmark.study import run_benchmark
+    from amended_darts.benchmark.table import describe
+
+    results = run_benchmark(config, say=lambda line: print(f"{line} ...", flush=True))
+    print(describe(results))
+    for name in ("memory.json", "memory.txt", "memory.png"):
+        print(Path(config.out) / name)
+    return 0
