@@ -52,9 +52,11 @@ def run_benchmark(config: MemoryConfig, say: Callable[[str], None] = lambda line
     out = Path(config.out)
     prepare_folder(out, "--out")
     rows = _earlier(out / "memory.json", config)
+    order = [asdict(case) for case, _ in config.cases()]
     results = {"conditions": conditions(config), "budgets": list(config.bytes_of_budgets()), "rows": rows}
 
     def keep() -> None:
+        rows.sort(key=lambda row: order.index(row["case"]) if row["case"] in order else -1)  # stable
         write_text(out / "memory.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
 
     for case, wanted in config.cases():
