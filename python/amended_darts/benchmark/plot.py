@@ -54,7 +54,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def _peaks(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     """GB by case and variant; where only some cases are measured the picture has the others."""
-    rows = [row for row in results["rows"] if row["predicted"] is not None]
+    rows = [row for row in results["rows"] if row["predicted"] and row["predicted"]["peak"]]
     rows = [row for row in rows if row["measured"] is None] or rows
     cases: dict[str, dict[str, float]] = {}
     for row in rows:

@@ -32,7 +32,7 @@ class Prediction:
 
     Attributes:
         saved: what a weight step's forward pass keeps for its backward, parameters aside.
-        peaks: by step, candidates for the peak.
+        peaks: by step, candidates for the peak; empty where it is not known.
         kernels: the fused operator's workspace.
     """
 
@@ -63,7 +63,8 @@ def predict(case: Case, variant: str, device: str = "cpu", threads: int = 1) -> 
     """What a case takes in a variant, once everything is there that stays from step to step.
 
     Args:
-        variant: one of ``VARIANTS`` but "compile", where the compiler decides what is saved.
+        variant: one of ``VARIANTS``. Of "compile" what is saved is known, which the compiler decides while it traces,
+            not the peaks: these depend on the code that it generates.
         device: whose kernels, "cpu" or "cuda"; none of that kind is needed.
         threads: of the CPU's kernels.
 
@@ -72,11 +73,12 @@ def predict(case: Case, variant: str, device: str = "cpu", threads: int = 1) -> 
     """
     kernels = KernelMemory(device, threads)
     with _shapes_only(device):
-        steps = Steps(replace(case, batch=BATCH), variant)
+        # The backend that splits a graph into forward and backward as inductor does, and generates no code.
+        steps = Steps(replace(case, batch=BATCH), variant, "aot_eager_decomp_partition")
         steps.settle()
         saved = sum_of(saved_storages(steps.network, *steps.arguments()))
         result = Prediction(saved, kernels=kernels)
-        for step in STEPS:
+        for step in STEPS if variant != "compile" else ():
             with LiveBytes(kernels.during) as live:
                 live.count(steps.tensors())
                 steps.run(step, _Remembered(live))

@@ -21,14 +21,15 @@ class Steps:
     Args:
         case: the network and the size of its batches.
         variant: one of ``VARIANTS``.
+        backend: of torch.compile, for the variant "compile".
 
     Raises:
         InputError: the case does not exist.
     """
 
-    def __init__(self, case: Case, variant: str) -> None:
+    def __init__(self, case: Case, variant: str, backend: str = "inductor") -> None:
         self.case = case
-        self.network = build(case, variant)
+        self.network = build(case, variant, backend)
         self.architecture = Architecture(case.found(), case.cells)
         self.weight_optimizer = torch.optim.SGD(self.network.parameters(), 0.025, 0.9, weight_decay=3e-4)
         self.alpha_optimizer = torch.optim.Adam(self.architecture.parameters(), 3e-4, (0.5, 0.999), weight_decay=1e-3)

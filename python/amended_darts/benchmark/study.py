@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +37,7 @@ def run_benchmark(config: MemoryConfig, say: Callable[[str], None] = lambda line
 
     Returns:
         What memory.json holds: ``conditions``; ``budgets``; ``rows``, one per case and variant, with ``case``,
-        ``variant``, ``predicted`` (``saved``, and ``peak`` by device and step; None for compile), ``largest`` (batch by
+        ``variant``, ``predicted`` (``saved``, and ``peak`` by device and step, None for compile), ``largest`` (batch by
         budget, with the CUDA kernels), ``measured`` (``saved``, ``peak`` by step), ``seconds`` of a weight step,
         ``load`` (of the machine while it was timed) and ``note`` (why it was not measured).
 
@@ -62,13 +61,13 @@ def run_benchmark(config: MemoryConfig, say: Callable[[str], None] = lambda line
     for case, wanted in config.cases():
         for variant in config.chosen_variants():
             row = _row(rows, case, variant)
-            if row["predicted"] is None and variant != "compile":
+            if row["predicted"] is None:
                 say(f"{case}: {variant}, predicted")
                 row.update(_predicted(config, case, variant, rows))
                 keep()
             if wanted and row["measured"] is None:
                 say(f"{case}: {variant}, measured")
-                row.update(_measured(config, row, case, rows))
+                row.update(_measured(config, row, case))
                 keep()
         if wanted and config.rounds > 0:
             say(f"{case}: weight steps, timed")
@@ -124,29 +123,30 @@ def _predicted(config: MemoryConfig, case: Case, variant: str, rows: list[Row]) 
         same = next((row for row in rows if row["case"] == asdict(case) and row["variant"] == "eager"), None)
         if same is not None and same["predicted"] is not None:
             return {"predicted": same["predicted"], "largest": same["largest"]}
-    began = time.monotonic()
     on_cpu = predict(case, variant, "cpu", config.threads)
     on_cuda = predict(case, variant, "cuda") if variant.startswith("fused") else on_cpu
+    predicted: Row = {"saved": on_cpu.saved.at(case.batch), "peak": None}
+    if not on_cpu.peaks:
+        return {"predicted": predicted}
 
     def peaks(prediction: Prediction) -> dict[str, int]:
         return {step: prediction.peak(step, case.batch) for step in STEPS}
 
+    predicted["peak"] = {"cpu": peaks(on_cpu), "cuda": peaks(on_cuda)}
     return {
-        "predicted": {
-            "saved": on_cpu.saved.at(case.batch),
-            "peak": {"cpu": peaks(on_cpu), "cuda": peaks(on_cuda)},
-            "seconds": round(time.monotonic() - began, 1),
-        },
+        "predicted": predicted,
         "largest": {text: on_cuda.largest_batch(budget) for text, budget in config.bytes_of_budgets().items()},
     }
 
 
-def _measured(config: MemoryConfig, row: Row, case: Case, rows: list[Row]) -> Row:
-    known = row["predicted"] or _row(rows, case, "eager")["predicted"]  # compiled edges take no more than eager ones
+def _measured(config: MemoryConfig, row: Row, case: Case) -> Row:
+    if row["variant"] == "compile" and config.variants is None:
+        return {"note": "not measured: compiling takes many minutes; --variants compile asks for it"}
+    peaks = row["predicted"]["peak"]
+    if peaks is None:  # compiled edges take no more than eager ones
+        peaks = _predicted(config, case, "eager", [])["predicted"]["peak"]
     free = free_bytes(torch.device(config.device))
-    if known is None:
-        return {"note": "not measured: nothing says how much it takes"}
-    needs = max(known["peak"][config.device].values())
+    needs = max(peaks[config.device].values())
     if needs > SHARE * free:
         return {
             "note": f"not measured: it takes {size(needs)}, more than {SHARE:.0%} of the {size(free)} that are free"

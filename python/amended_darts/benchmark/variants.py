@@ -32,11 +32,12 @@ class PerEdge(nn.Module):
         return [self.call(edge, x, weights[row : row + 1])[0] for row, edge in enumerate(self.edges)]
 
 
-def build(case: Case, variant: str) -> SuperNet:
+def build(case: Case, variant: str, backend: str = "inductor") -> SuperNet:
     """The network of a case, on torch's current default device.
 
     Args:
         variant: one of ``VARIANTS``.
+        backend: of torch.compile, for the variant "compile".
 
     Raises:
         InputError: the case does not exist.
@@ -55,7 +56,7 @@ def build(case: Case, variant: str) -> SuperNet:
         recompute=variant != "fused, kept",
     )
     if variant in ("checkpoint", "compile"):
-        call = _checkpointed if variant == "checkpoint" else compiled_edge()
+        call = _checkpointed if variant == "checkpoint" else compiled_edge(backend)
         for module in list(network.modules()):
             if isinstance(module, StateEdges):
                 module.mixed = _per_edge(module, call)  # type: ignore[assignment]
@@ -83,11 +84,11 @@ def _checkpointed(edge: nn.Module, x: Tensor, weights: Tensor) -> list[Tensor]:
 
 
 @functools.cache
-def compiled_edge() -> Call:
+def compiled_edge(backend: str) -> Call:
     """``torch.compile`` of one edge: edges of one shape share their code."""
     torch._dynamo.config.recompile_limit = 10_000  # one entry for every shape; beyond the limit it would run eagerly
 
     def edge(module: nn.Module, x: Tensor, weights: Tensor) -> list[Tensor]:
         return module(x, weights)
 
-    return torch.compile(edge, dynamic=False)
+    return torch.compile(edge, dynamic=False, backend=backend)
