@@ -26,6 +26,7 @@ from amended_darts.errors import InputError
 from amended_darts.files import read_json, write_text
 
 WRITERS: dict[str, str] = {
+    "memory": "amended_darts.benchmark.table",
     "mixed-op": "tests.benchmarks.tables",
     "search-loop": "tests.benchmarks.tables",
     "search-step": "tests.benchmarks.tables",

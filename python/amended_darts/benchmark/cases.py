@@ -69,8 +69,8 @@ PUBLISHED = (
     Case("darts", 14, 48, 64, 224),
     Case("s2", 14, 48, 64, 224),
 )
-"""The published table: the sizes of the papers' searches, and those of re-training (20 cells of 36 channels on CIFAR, 14
-of 48 on ImageNet)."""
+"""The published table: the sizes of the papers' searches, and those of re-training: 20 cells of 36 channels on CIFAR,
+14 of 48 on ImageNet."""
 
 MEASURED = (
     Case("darts8", 8, 16, 32),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
         values = [cases[name].get(variant, 0.0) for name in names]
         axes.barh(places, values, 0.9 * height, color=COLOURS[variant], label=variant)
     axes.set_xscale("log")
-    top = max((value for peaks in cases.values() for value in peaks.values()), default=1.0)
-    axes.set_xlim(right=2 * max(top, 1.2 * max(map(float, results["budgets"]), default=1.0)))
+    found = [value for peaks in cases.values() for value in peaks.values()] or [1.0]
+    largest = max(*found, *map(float, results["budgets"]))
+    axes.set_xlim(10 ** math.floor(math.log10(min(found))), 1.5 * largest)
     for budget in results["budgets"]:
         axes.axvline(float(budget), color="#555", linewidth=0.8, linestyle=":", zorder=0)
         axes.annotate(
@@ -42,7 +44,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
         )
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("peak of an amended α step, GB (dotted: memories of cards)")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("peak of an amended α step, GB; dotted: memories of cards")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=len(COMPARED), frameon=False, fontsize=9)

@@ -17,8 +17,7 @@ COMPARED = ("eager", "checkpoint", "fused, kept", "fused")
 
 def describe(results: dict[str, Any]) -> str:
     """All tables as text, with what they say."""
-    told = ", ".join(f"{name} {value}" for name, value in results["conditions"].items())
-    parts = [f"Memory of a search step, float32; {told}"]
+    parts = [f"Memory of a search step, float32; {_conditions(results)}"]
     for name, (title, make) in TABLES.items():
         lines = make(results)
         if len(lines) > 1:
@@ -28,13 +27,19 @@ def describe(results: dict[str, Any]) -> str:
 
 
 def markdown(results: dict[str, Any], name: str) -> str:
-    """One table for a page.
+    """One table for a page, or the ``conditions``.
 
     Raises:
         KeyError: no such table.
     """
+    if name == "conditions":
+        return _conditions(results)
     head, *rows = TABLES[name][1](results)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def _conditions(results: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in results["conditions"].items())
 
 
 def saved(results: dict[str, Any]) -> Lines:
@@ -71,7 +76,7 @@ def measured(results: dict[str, Any]) -> Lines:
     head = ["case", "variant", "saved"]
     for step in STEPS:
         head += [f"{NAMES[step]} step, peak", "predicted"]
-    lines = [[*head, "weight step, time"]]
+    lines = [[*head, "weight step", "load"]]
     for case, rows in _cases(results).items():
         for variant, row in rows.items():
             if row["measured"] is None:
@@ -84,6 +89,7 @@ def measured(results: dict[str, Any]) -> Lines:
             fused = _find(rows.get("fused"), "seconds")
             seconds = row.get("seconds")
             cells.append("–" if seconds is None or fused is None else f"{seconds:.2f} s, {seconds / fused:.1f}")
+            cells.append(str(row.get("load", "–")))
             lines.append(cells)
     return lines
 
@@ -95,7 +101,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], Lines]]] = {
     "weight": ("Peak of a weight step, everything included, GiB", lambda results: peak(results, "weight")),
     "alpha": ("Peak of an amended α step, everything included, GiB", lambda results: peak(results, "alpha")),
     "largest": ("Largest batch with which both steps fit a card: " + " / ".join(COMPARED), largest),
-    "measured": ("Measured, and how far the prediction is from it; times in seconds and in units of fused's", measured),
+    "measured": (
+        "Measured, and how far the prediction is from it; times in seconds and in units of fused's, and the load then",
+        measured,
+    ),
 }
 """Name → its title, and what makes it."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from amended_darts.benchmark.config import MemoryConfig
-from amended_darts.commands.options import add_option
+from amended_darts.commands.options import add_options, read_options
 
 HELP = "benchmark memory: saved bytes, peaks and largest batches of fused and plain super-networks"
 KINDS = ("memory",)
@@ -16,13 +15,12 @@ KINDS = ("memory",)
 def add_arguments(parser: Any) -> None:
     """The kind, then one option per field of MemoryConfig."""
     parser.add_argument("kind", choices=KINDS, help="what to benchmark: memory, bytes and the batches that fit")
-    for entry in fields(MemoryConfig):
-        add_option(parser, entry)
+    add_options(parser, MemoryConfig)
 
 
 def run(options: Any) -> int:
     """Runs the benchmark, prints its tables and where everything lies."""
-    config = MemoryConfig(**{entry.name: getattr(options, entry.name) for entry in fields(MemoryConfig)})
+    config = read_options(MemoryConfig, options)
     config.check()  # before torch is imported: wrong options are told at once
     from amended_darts.benchmark.study import run_benchmark
     from amended_darts.benchmark.table import describe
