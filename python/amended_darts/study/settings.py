@@ -65,7 +65,7 @@ MAIN: dict[str, Row] = {
     "amended rho=0.5": Row(_amended(rho=0.5), seeds=2),
     "amended rho=1": Row(_amended(rho=1.0)),
     "amended rho=2": Row(_amended(rho=2.0)),
-    "amended rho=4": Row(_amended(rho=4.0), seeds=2),
+    "amended rho=4": Row(_amended(rho=4.0)),
     "amended rho=1 every=4": Row({**_amended(rho=1.0), **_every(4)}, seeds=1),
     "amended rho=1 every=16": Row({**_amended(rho=1.0), **_every(16)}, seeds=1),
     "amended rho=2 every=4": Row(_FEWER),
