@@ -37,6 +37,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
             group["lr"] = torch.full((), value, device=group["params"][0].device)
 
 
+def group_settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """What its steps depend on besides parameters, gradients and state."""
+    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """For a checkpoint: the same whether its steps are captured or not."""
     state = optimizer.state_dict()

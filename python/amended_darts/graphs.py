@@ -125,7 +125,7 @@ class StepGraphs:
         name: str,
         step: Callable[..., Measured],
         batches: Sequence[Batch],
-        settings: Mapping[str, Any] | None = None,
+        settings: object = None,
     ) -> Measured:
         """What ``step(*batches)`` measures.
 
@@ -133,7 +133,7 @@ class StepGraphs:
             name: of this kind of step.
             step: takes batches; what else it depends on stays the same, or stands in ``settings``.
             batches: of another shape than the first ones they make a step that runs as it is.
-            settings: numbers and tensors that the step was made with.
+            settings: numbers and tensors that the step was made with, in lists and mappings.
 
         Raises:
             InputError: a step that draws random numbers.
@@ -176,9 +176,7 @@ class StepGraphs:
         return [torch.get_rng_state(), *own]
 
 
-def plainly(
-    name: str, step: Callable[..., Measured], batches: Sequence[Batch], settings: Mapping[str, Any] | None = None
-) -> Measured:
+def plainly(name: str, step: Callable[..., Measured], batches: Sequence[Batch], settings: object = None) -> Measured:
     """As :class:`StepGraphs` without graphs."""
     return step(*batches)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from amended_darts import randomness
 from amended_darts.accumulation import Batch
 from amended_darts.callbacks import Callback, Callbacks, Functions
-from amended_darts.capturable import set_learning_rate
+from amended_darts.capturable import group_settings, set_learning_rate
 from amended_darts.checkpoint import forget_earlier
 from amended_darts.config import SearchConfig
 from amended_darts.consistency import describe as describe_consistency
@@ -185,9 +185,9 @@ def _step(state: SearchState, train: Batch, alpha_batches: tuple[Batch, Batch] |
 
     try:
         if alpha_batches is not None:
-            measured = run("α", alpha, alpha_batches, settings)
+            measured = run("α", alpha, alpha_batches, [settings, group_settings(state.alpha_optimizer)])
             state.check_finite(measured["alpha_loss"], measured.pop("gradient_norm"), "α")
-        measured |= run("w", weight, (train,))
+        measured |= run("w", weight, (train,), group_settings(state.weight_optimizer))
     except FloatingPointError as error:
         raise state.failed(error) from None
     state.check_finite(measured["train_loss"], measured.pop("gradient_norm"), "w")

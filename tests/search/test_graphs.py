@@ -7,6 +7,7 @@ tests/gpu/test_graphs.py has the captures themselves.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,10 @@ def short(tiny: Any) -> Any:
 def uncaptured(monkeypatch: pytest.MonkeyPatch, short: Any, tmp_path: Path) -> Any:
     """The results of a search with --cuda-graph whose steps run as they are to the end."""
 
-    def run(**settings: Any) -> dict[str, Any]:
+    def run(callbacks: Sequence[Callback] = (), **settings: Any) -> dict[str, Any]:
         with monkeypatch.context() as patched:
             patched.setattr(search_state, "StepGraphs", functools.partial(StepGraphs, warm_up=10**9))
-            search(short(cuda_graph=True, **{**settings, "out": str(tmp_path / "uncaptured")}))
+            search(short(cuda_graph=True, **{**settings, "out": str(tmp_path / "uncaptured")}), callbacks=callbacks)
         return results(tmp_path / "uncaptured")
 
     return run
@@ -130,6 +131,20 @@ def test_a_checkpoint_serves_with_and_without(short, cpu_captures, tmp_path, fir
     mixed = search(short(cuda_graph=not first, estimator="first_order", resume=True))
     plain = search(short(estimator="first_order", out=str(tmp_path / "plain")))
     torch.testing.assert_close(mixed.alpha, plain.alpha, rtol=0, atol=1e-4)
+
+
+class ChangesBetas(Callback):
+    """Makes Adam remember less, in the middle of an epoch."""
+
+    def on_step(self, state, measured):
+        if state.total_step == 4:
+            state.alpha_optimizer.param_groups[0]["betas"] = (0.1, 0.9)
+
+
+def test_a_callback_may_change_an_optimiser(short, cpu_captures, uncaptured):
+    search(short(cuda_graph=True), callbacks=[ChangesBetas()])
+    assert cpu_captures[0].captures == 3
+    assert same(results(Path(short().out)), uncaptured(callbacks=[ChangesBetas()]))
 
 
 def test_what_a_step_measured_stays(short, cpu_captures):
