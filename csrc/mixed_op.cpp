@@ -187,6 +187,30 @@ bool is_channels_last(const Tensor& x) {
   return true;
 }
 
+MixedEdgesGradients make_gradients(const Tensor& grad_x, const Tensor& weights, const std::vector<Tensor>& params,
+                                   const Tensor& statistics, bool affine, const Needs& need, bool empty_batch) {
+  const auto like = [&](const Tensor& t, bool wanted) {
+    Tensor gradient = wanted ? torch::stable::empty_like(t) : torch::stable::new_empty(t, {0});
+    if (empty_batch) torch::stable::zero_(gradient);
+    return gradient;
+  };
+  std::vector<Tensor> grad_params;
+  for (const Tensor& param : params)
+    if (need.params) grad_params.push_back(like(param, true));
+  const bool norm = need.norm && affine;
+  return {grad_x, like(weights, need.weights), std::move(grad_params), like(statistics, norm), like(statistics, norm)};
+}
+
+void fill_statistics(const MixedEdgesArguments& a, Tensor& mean, Tensor& var) {
+  if (a.mean.has_value()) {
+    torch::stable::copy_(mean, *a.mean);
+    torch::stable::copy_(var, *a.var);
+  } else {
+    torch::stable::zero_(mean);
+    torch::stable::zero_(var);
+  }
+}
+
 STABLE_TORCH_LIBRARY_FRAGMENT(amended_darts, m) {
   m.def(
       "mixed_edges(Tensor x, Tensor weights, Tensor[] params, str[] candidates, SymInt stride=1, "

@@ -1,4 +1,4 @@
-// Checks of one mixed_edges call, the same on every device; they raise one sentence that names the argument.
+// What backends share of one mixed_edges call: checks, which raise one sentence that names the argument, and results.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -60,5 +60,18 @@ ScalarType accumulate_type(ScalarType x);
 using MixedEdgesResult = std::tuple<std::vector<Tensor>, Tensor, Tensor, std::vector<Tensor>>;
 // backward: grad_x, grad_weights, grad_params, grad_bn_weight, grad_bn_bias; empty tensors where not asked for
 using MixedEdgesGradients = std::tuple<Tensor, Tensor, std::vector<Tensor>, Tensor, Tensor>;
+
+// What is asked of backward.
+struct Needs {
+  bool x, weights, params, norm;
+};
+
+// Memory for the gradients, each like what it is of, as the kernels take it; empty tensors where not asked for. grad_x
+// is made by the backend, which knows its memory format. Zeros for an empty batch, which no kernel sees.
+MixedEdgesGradients make_gradients(const Tensor& grad_x, const Tensor& weights, const std::vector<Tensor>& params,
+                                   const Tensor& statistics, bool affine, const Needs& need, bool empty_batch);
+
+// mean and var of a forward that computes none: those that were given, or zeros for an empty batch.
+void fill_statistics(const MixedEdgesArguments& arguments, Tensor& mean, Tensor& var);
 
 }  // namespace amended_darts

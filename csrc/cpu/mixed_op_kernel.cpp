@@ -120,13 +120,7 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
     y.push_back(empty_image({shape.n, shape.out_c, shape.out_h(), shape.out_w()}, type, inner_format(a.x, type)));
   if (shape.n == 0) {
     for (int64_t e = 0; keeps(recompute, type) && e < sizes.edges; ++e) saved.push_back(empty(a.x, {0}, type));
-    if (batch_stats) {
-      torch::stable::zero_(mean);
-      torch::stable::zero_(var);
-    } else {
-      torch::stable::copy_(mean, *a.mean);
-      torch::stable::copy_(var, *a.var);
-    }
+    fill_statistics(a, mean, var);
   } else {
     const Inputs in = prepare(a, type);
     const std::optional<Tensor> running_mean = ready(a.mean, type), running_var = ready(a.var, type);
@@ -146,34 +140,23 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
   return {std::move(y), std::move(mean), std::move(var), std::move(saved)};
 }
 
-struct Needs {
-  bool x, weights, params, norm;
-};
-
 template <typename T>
 MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes,
                              const std::vector<Tensor>& grad_y, const std::vector<Tensor>& saved, bool batch_stats,
                              const Needs& need) {
   const ScalarType type = accumulate_type(a.x.scalar_type());
-  const bool affine = need.norm && a.bn_weight.has_value();
   const Inputs in = prepare(a, type);
   const MemoryFormat format = inner_format(a.x, type);
   const std::vector<Tensor> grads = ready(grad_y, type, format);
   const Tensor mean = ready(*a.mean, type), var = ready(*a.var, type);
 
-  Tensor grad_x =
+  const Tensor like =
       need.x ? empty_image({a.x.size(0), a.x.size(1), a.x.size(2), a.x.size(3)}, type, format) : empty(in.x, {0}, type);
-  Tensor grad_weights = need.weights ? torch::stable::empty_like(in.weights) : empty(in.weights, {0}, type);
-  std::vector<Tensor> grad_params;
-  if (need.params)
-    for (const Tensor& param : in.params) grad_params.push_back(torch::stable::empty_like(param));
-  Tensor grad_bn_weight = affine ? torch::stable::empty_like(mean) : empty(mean, {0}, type);
-  Tensor grad_bn_bias = affine ? torch::stable::empty_like(mean) : empty(mean, {0}, type);
+  MixedEdgesGradients gradients =
+      make_gradients(like, in.weights, in.params, mean, in.bn_weight.has_value(), need, sizes.shape.n == 0);
+  auto& [grad_x, grad_weights, grad_params, grad_bn_weight, grad_bn_bias] = gradients;
 
-  if (sizes.shape.n == 0) {
-    for (Tensor* t : {&grad_x, &grad_weights, &grad_bn_weight, &grad_bn_bias}) torch::stable::zero_(*t);
-    for (Tensor& t : grad_params) torch::stable::zero_(t);
-  } else {
+  if (sizes.shape.n > 0) {
     mixed::Backward<T> call;
     describe(call, sizes, a, in, batch_stats);
     if (!saved.empty()) check_saved(saved, call);
@@ -184,7 +167,7 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
     if (need.x) call.grad_x = grad_x.mutable_data_ptr<T>();
     if (need.weights) call.grad_weights = grad_weights.mutable_data_ptr<T>();
     for (const Tensor& grad : grad_params) call.grad_params.push_back(grad.mutable_data_ptr<T>());
-    if (affine) {
+    if (need.norm && in.bn_weight.has_value()) {
       call.grad_bn_weight = grad_bn_weight.mutable_data_ptr<T>();
       call.grad_bn_bias = grad_bn_bias.mutable_data_ptr<T>();
     }
@@ -193,8 +176,7 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
   if (need.x) grad_x = like_x(grad_x, a.x);
   if (a.x.scalar_type() != type)
     for (Tensor& grad : grad_params) grad = torch::stable::to(grad, a.x.scalar_type());
-  return {std::move(grad_x), std::move(grad_weights), std::move(grad_params), std::move(grad_bn_weight),
-          std::move(grad_bn_bias)};
+  return gradients;
 }
 
 MixedEdgesResult mixed_edges_cpu(const Tensor& x, const Tensor& weights, const std::vector<Tensor>& params,

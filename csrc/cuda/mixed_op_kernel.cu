@@ -86,17 +86,6 @@ struct Inputs {
   }
 };
 
-// mean and var where there is nothing to compute: given statistics, or zeros for an empty batch.
-void fill_statistics(const MixedEdgesArguments& a, Tensor& mean, Tensor& var) {
-  if (a.mean.has_value()) {
-    torch::stable::copy_(mean, *a.mean);
-    torch::stable::copy_(var, *a.var);
-  } else {
-    torch::stable::zero_(mean);
-    torch::stable::zero_(var);
-  }
-}
-
 template <typename S>
 MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes, bool batch_stats, bool allow_tf32,
                          bool recompute) {
@@ -133,10 +122,6 @@ MixedEdgesResult forward(const MixedEdgesArguments& a, const MixedEdgesSizes& si
   return {std::move(y), std::move(mean), std::move(var), std::move(saved)};
 }
 
-struct Needs {
-  bool x, weights, params, norm;
-};
-
 template <typename S>
 MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes& sizes,
                              const std::vector<Tensor>& grad_y, const std::vector<Tensor>& saved, bool batch_stats,
@@ -151,20 +136,14 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
   in.call.mean = mean.const_data_ptr<A>();
   in.call.var = var.const_data_ptr<A>();
 
-  const bool affine = need.norm && a.bn_weight.has_value();
-  Tensor grad_x =
+  const Tensor like_x =
       need.x ? empty_activation(a.x, {shape.n, shape.c, shape.h, shape.w}) : torch::stable::new_empty(a.x, {0});
-  Tensor grad_weights = need.weights ? torch::stable::empty_like(in.weights) : torch::stable::new_empty(a.weights, {0});
-  std::vector<Tensor> grad_params, grads;
-  for (size_t i = 0; need.params && i < in.params.size(); ++i)
-    grad_params.push_back(torch::stable::empty_like(in.params[i]));
-  Tensor grad_bn_weight = affine ? torch::stable::empty_like(mean) : torch::stable::new_empty(mean, {0});
-  Tensor grad_bn_bias = affine ? torch::stable::empty_like(mean) : torch::stable::new_empty(mean, {0});
+  MixedEdgesGradients gradients =
+      make_gradients(like_x, in.weights, in.params, mean, in.bn_weight.has_value(), need, shape.n == 0);
+  auto& [grad_x, grad_weights, grad_params, grad_bn_weight, grad_bn_bias] = gradients;
 
-  if (shape.n == 0) {
-    for (Tensor* t : {&grad_x, &grad_weights, &grad_bn_weight, &grad_bn_bias}) torch::stable::zero_(*t);
-    for (Tensor& t : grad_params) torch::stable::zero_(t);
-  } else {
+  if (shape.n > 0) {
+    std::vector<Tensor> grads;
     mixed::Gradients<S> wanted;
     for (const Tensor& grad : grad_y) {
       grads.push_back(viewable(grad));
@@ -181,7 +160,7 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
     if (need.x) wanted.grad_x = output<S>(grad_x);
     if (need.weights) wanted.grad_weights = grad_weights.mutable_data_ptr<A>();
     for (const Tensor& grad : grad_params) wanted.grad_params.push_back(data<S>(grad));
-    if (affine) {
+    if (need.norm && in.bn_weight.has_value()) {
       wanted.grad_bn_weight = grad_bn_weight.mutable_data_ptr<A>();
       wanted.grad_bn_bias = grad_bn_bias.mutable_data_ptr<A>();
     }
@@ -193,8 +172,7 @@ MixedEdgesGradients backward(const MixedEdgesArguments& a, const MixedEdgesSizes
       mixed::BackwardPass<S>(stages, plan, wanted).run();
     }
   }
-  return {std::move(grad_x), std::move(grad_weights), std::move(grad_params), std::move(grad_bn_weight),
-          std::move(grad_bn_bias)};
+  return gradients;
 }
 
 // Calls body(T{}) for the dtype of x, one of the four that the checks let pass.

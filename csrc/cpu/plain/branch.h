@@ -130,13 +130,12 @@ class Branch {
   Half& add_half(const T* from, int64_t size) {
     Half& half = halves_.emplace_back();
     half.input.resize(size);
-    for (int64_t i = 0; i < size; ++i) half.input[i] = from[i] < 0 ? T(0) : from[i];  // a NaN stays
+    for (int64_t i = 0; i < size; ++i) half.input[i] = relu(from[i]);
     return half;
   }
 
   void add_through_relu(const std::vector<T>& input, const std::vector<T>& grad, T* to) const {
-    for (size_t i = 0; i < grad.size(); ++i)
-      if (!(input[i] <= 0)) to[i] += grad[i];
+    for (size_t i = 0; i < grad.size(); ++i) to[i] += relu_grad(input[i], grad[i]);
   }
 
   Norm<T> norm(int64_t h) const {

@@ -1,9 +1,9 @@
 // BatchNorm over [N, C, P] with batch or given statistics; sums in double, one thread per channel.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
+#include "../../common/norm.h"
 #include "../../common/parallel.h"
 
 namespace amended_darts::mixed::plain {
@@ -17,7 +17,7 @@ struct Norm {
   const T* bias;    // [C] or null
 
   T scale(int64_t channel) const { return weight ? weight[channel] : T(1); }
-  T rstd(T var) const { return static_cast<T>(1 / std::sqrt(static_cast<double>(var) + eps)); }
+  double reciprocal_deviation_of(T var) const { return reciprocal_deviation(static_cast<double>(var), eps); }
 
   // Calls body(channel, offset of the plane) for each plane of the channels, a channel's planes on one thread.
   template <typename Body>
@@ -50,8 +50,9 @@ struct Norm {
   // z = (z - mean) * rstd * weight + bias, in place.
   void apply(const T* mean, const T* var, T* z) const {
     for_each_channel([&](int64_t channel) {
-      const T a = rstd(var[channel]) * scale(channel), m = mean[channel], b = bias ? bias[channel] : T(0);
-      for_each_element(channel, [&](int64_t i) { z[i] = (z[i] - m) * a + b; });
+      const Affine<T> affine{mean[channel], static_cast<T>(reciprocal_deviation_of(var[channel])) * scale(channel),
+                             bias ? bias[channel] : T(0)};
+      for_each_element(channel, [&](int64_t i) { z[i] = affine(z[i]); });
     });
   }
 
@@ -60,7 +61,7 @@ struct Norm {
   void backward(const T* mean, const T* var, const T* z, T* grad, T* grad_weight, T* grad_bias) const {
     const double count = static_cast<double>(n * plane);
     for_each_channel([&](int64_t channel) {
-      const double m = mean[channel], r = 1 / std::sqrt(static_cast<double>(var[channel]) + eps);
+      const double m = mean[channel], r = reciprocal_deviation_of(var[channel]);
       double sum = 0, dot = 0;
       for_each_element(channel, [&](int64_t i) {
         sum += grad[i];
@@ -74,8 +75,9 @@ struct Norm {
         for_each_element(channel, [&](int64_t i) { grad[i] = static_cast<T>(a * grad[i]); });
         return;
       }
+      const auto correction = Correction<double>::of(sum, dot, count, r);
       for_each_element(
-          channel, [&](int64_t i) { grad[i] = static_cast<T>(a * (grad[i] - (sum + (z[i] - m) * r * dot) / count)); });
+          channel, [&](int64_t i) { grad[i] = static_cast<T>(norm_grad<double>(grad[i], z[i], m, a, correction)); });
     });
   }
 };

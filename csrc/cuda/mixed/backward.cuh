@@ -44,8 +44,8 @@ class BackwardPass {
     place_gradients(hidden);
     const std::vector<Convolution<S>> first = convolutions_of(plan_.first), second = convolutions_of(plan_.second);
     const bool params = wanted_.params();
-    const auto first_units = inside ? Stages<S>::units_of(first, wanted_.x(), true, params) : std::vector<Unit>{};
-    const auto second_units = hidden ? Stages<S>::units_of(second, true, true, params) : std::vector<Unit>{};
+    const auto first_units = inside ? units_of(first, wanted_.x(), true, params) : std::vector<Unit>{};
+    const auto second_units = hidden ? units_of(second, true, true, params) : std::vector<Unit>{};
     const int splits =
         splits_for(static_cast<int64_t>(std::max(first_units.size(), second_units.size())), stages_.tiling.tiles());
     A* const partial = params ? stages_.workspace.template get<A>(splits * begins_.back()) : nullptr;

@@ -47,11 +47,6 @@ struct ConvolutionShared {
     patch = memory.take<A>(kChannels * patch_size);
     scratch = memory.take<A>(arithmetic == Arithmetic::tensor ? M * kPitch<A> : 0);
   }
-  static size_t bytes(int patch_size) {
-    SharedMemory memory;
-    ConvolutionShared(memory, patch_size);
-    return memory.used;
-  }
 };
 
 // Statistics of the pools, by the blocks that hold no convolution.
@@ -65,8 +60,8 @@ __device__ inline void pool_statistics(const ConvolutionCall<S>& call, const Til
 #pragma unroll
     for (int j = 0; j < kSegment; ++j)
       if (c < call.channels && j < place.count) {
-        const Pooled<A> pooled = pool(call.x, call.x.data + offset(call.x, place.n, c, 0, 0),
-                                      Window(place.y, place.x + j, call.stride, call.h, call.w));
+        const Pooled<A, int> pooled = pool(call.x, call.x.data + offset(call.x, place.n, c, 0, 0),
+                                           Window(place.y, place.x + j, call.stride, call.h, call.w));
         max[j] = pooled.max;
         average[j] = pooled.average;
       }

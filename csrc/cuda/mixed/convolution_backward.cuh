@@ -8,19 +8,9 @@
 #pragma once
 
 #include "convolution.cuh"
+#include "units.h"
 
 namespace amended_darts::mixed {
-
-struct Unit {
-  int16_t convolution = 0;
-  int16_t tap = 0;                     // dense
-  int32_t first_row = 0, end_row = 0;  // channels of the result
-  int32_t first_column = 0;            // M channels of the source from here
-  bool input = false;                  // gradient of the depthwise output (and weights), or, dense, of z
-  bool weights = false;                // gradient of the 1x1 or dense weights
-};
-
-inline constexpr int kMaxUnits = 256;
 
 template <typename S>
 struct ConvolutionBackwardCall {
@@ -56,26 +46,19 @@ struct ConvolutionBackwardShared {
     patch = memory.take<A>(kChannels * patch_size);
     scratch = memory.take<A>(arithmetic == Arithmetic::tensor ? M * kPitch<A> : 0);
   }
-  static size_t bytes(int patch_size) {
-    SharedMemory memory;
-    ConvolutionBackwardShared(memory, patch_size);
-    return memory.used;
-  }
 };
 
 // Gradient of z at a segment, from that of BN(z): factor · grad arrives, batch statistics take their part off.
 template <typename S, typename A = wide_t<S>>
 __device__ inline void gradient_of_z(const Convolution<S>& conv, const Place& place, int c, A eps,
                                      const A (&z)[kSegment], A (&grad)[kSegment]) {
-  A scale = reciprocal_deviation(load(conv.norm.var + c), eps);
-  if (conv.norm.weight != nullptr) scale *= load(conv.norm.weight + c);
-  const A mean = load(conv.norm.mean + c), factor = factor_of(conv.factor, place.count > 0 ? place.n : 0);
-  const A k0 = conv.correction == nullptr ? A(0) : load(conv.correction + 2 * c);
-  const A k1 = conv.correction == nullptr ? A(0) : load(conv.correction + 2 * c + 1);
+  const A scale = scale_of(conv.norm, c, eps), mean = load(conv.norm.mean + c);
+  const A factor = factor_of(conv.factor, place.count > 0 ? place.n : 0);
+  const Correction<A> correction = correction_of(conv.correction, c);
   load_segment(conv.grad, place, c, grad);
 #pragma unroll
   for (int j = 0; j < kSegment; ++j)
-    grad[j] = j < place.count ? scale * (factor * grad[j] - k0 - (z[j] - mean) * k1) : A(0);
+    grad[j] = j < place.count ? norm_grad(factor * grad[j], z[j], mean, scale, correction) : A(0);
 }
 
 inline constexpr int kTapRounds = 4;  // 16 channels · 49 taps for 256 threads

@@ -62,7 +62,7 @@ struct SumsCall {
     const A* partial;  // [channels, N · tiles per image, 2]; null: a sum of zero
     Norm<A> norm;
     Factor<A> factor;
-    A* correction;   // [channels, 2]: S0 / count and S1 / count · 1 / deviation; null: not wanted
+    A* correction;   // [channels, 2], see Correction; null: not wanted
     A* grad_weight;  // [channels] S1, of the BN; null: not wanted
     A* grad_bias;    // [channels] S0
     A* grad_factor;  // of the term's weight, one number or one per sample; null: not wanted
@@ -88,9 +88,10 @@ __global__ void __launch_bounds__(kThreads) sums_kernel(const SumsCall<A> __grid
   if (lane != 0) return;
   if (row.correction != nullptr) {
     const double total = static_cast<double>(call.tiling.n) * call.tiling.h * call.tiling.w;
-    const double deviation = sqrt(static_cast<double>(row.norm.var[c]) + static_cast<double>(call.eps));
-    row.correction[2 * c] = static_cast<A>(sum / total);
-    row.correction[2 * c + 1] = static_cast<A>(dot / (total * deviation));
+    const auto correction = Correction<double>::of(
+        sum, dot, total, reciprocal_deviation(static_cast<double>(row.norm.var[c]), static_cast<double>(call.eps)));
+    row.correction[2 * c] = static_cast<A>(correction.mean);
+    row.correction[2 * c + 1] = static_cast<A>(correction.slope);
   }
   if (row.grad_weight != nullptr) row.grad_weight[c] = static_cast<A>(dot);
   if (row.grad_bias != nullptr) row.grad_bias[c] = static_cast<A>(sum);

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(wide_t<S>) == 8 ? 3 : 4)
   const A scale = reciprocal_deviation(load(conv.norm.var + channel), call.eps);
 #pragma unroll
   for (int j = 0; j < kSegment; ++j) {
-    if (affine(value[j]) <= A(0)) grad[j] = A(0);
+    grad[j] = relu_grad(affine(value[j]), grad[j]);
     value[j] = (value[j] - affine.mean) * scale;
   }
   store_segment(conv.grad_source, place, channel, grad);
@@ -119,7 +119,7 @@ __device__ inline void pools_backward(const InputBackwardCall<S>& call, const Ti
     int at = -1;
     if (c < call.channels && n < call.tiling.n && y >= 0 && x >= 0 && y < call.out_h && x < call.out_w) {
       const Window window(y, x, call.stride, call.tiling.h, call.tiling.w);
-      const Pooled<A> pooled = pool(call.x, call.x.data + offset(call.x, n, c, 0, 0), window);
+      const Pooled<A, int> pooled = pool(call.x, call.x.data + offset(call.x, n, c, 0, 0), window);
       for (int t = 0; t < call.term_count; ++t) {
         const Term<S>& term = call.terms[t];
         if (term.value == Value::identity) continue;
@@ -127,11 +127,8 @@ __device__ inline void pools_backward(const InputBackwardCall<S>& call, const Ti
         A grad = factor_of(term.factor, n) * load(view.data + offset(view, n, c, y, x));
         if (term.norm.mean != nullptr) {
           const A v = term.value == Value::max_pool ? pooled.max : pooled.average;
-          A scale = reciprocal_deviation(load(term.norm.var + c), call.eps);
-          if (term.norm.weight != nullptr) scale *= load(term.norm.weight + c);
-          if (term.correction != nullptr)
-            grad -= load(term.correction + 2 * c) + (v - load(term.norm.mean + c)) * load(term.correction + 2 * c + 1);
-          grad *= scale;
+          grad = norm_grad(grad, v, load(term.norm.mean + c), scale_of(term.norm, c, call.eps),
+                           correction_of(term.correction, c));
         }
         (term.value == Value::max_pool ? of_max : of_average) += grad;
       }
@@ -188,8 +185,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<S>)
   if (call.depthwise_count + call.dense_count > 0) {
     load_segment(call.x, place, channel, value);
 #pragma unroll
-    for (int j = 0; j < kSegment; ++j)
-      if (value[j] <= A(0)) grad[j] = A(0);
+    for (int j = 0; j < kSegment; ++j) grad[j] = relu_grad(value[j], grad[j]);
   }
   // past it
   for (int t = 0; t < call.term_count; ++t) {

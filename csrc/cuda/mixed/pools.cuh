@@ -1,40 +1,17 @@
-// 3x3 pools with one pixel of padding that takes no part, and the sums of their BNs.
+// The pools of a state, and the sums over a tile that BNs need.
 #pragma once
 
+#include "../../common/pool.h"
 #include "tile.cuh"
 
 namespace amended_darts::mixed {
 
-// The part of a window that lies inside the image, around output (y, x).
-struct Window {
-  int y0, y1, x0, x1;
-  __device__ Window(int y, int x, int stride, int h, int w)
-      : y0(y * stride > 0 ? y * stride - 1 : 0),
-        y1(y * stride + 2 < h ? y * stride + 2 : h),
-        x0(x * stride > 0 ? x * stride - 1 : 0),
-        x1(x * stride + 2 < w ? x * stride + 2 : w) {}
-  __device__ int count() const { return (y1 - y0) * (x1 - x0); }
-};
-
-template <typename A>
-struct Pooled {
-  A max, average;
-  int y,
-      x;  // where the largest is: the first in row-major order; a NaN counts as larger than everything, the last wins
-};
-
 // `x` is the whole image; `plane` points to a sample's channel.
 template <typename S, typename A = wide_t<S>>
-__device__ inline Pooled<A> pool(const View<const S>& x, const S* plane, const Window& window) {
-  Pooled<A> result{-INFINITY, A(0), window.y0, window.x0};
-  for (int y = window.y0; y < window.y1; ++y)
-    for (int column = window.x0; column < window.x1; ++column) {
-      const A v = load(plane + static_cast<int64_t>(y) * x.h + static_cast<int64_t>(column) * x.w);
-      result.average += v;
-      if (v > result.max || v != v) result.max = v, result.y = y, result.x = column;
-    }
-  result.average /= static_cast<A>(window.count());
-  return result;
+__device__ inline Pooled<A, int> pool(const View<const S>& x, const S* plane, const Window<int>& window) {
+  return pool<A>(window, [&](int row, int column) {
+    return load(plane + static_cast<int64_t>(row) * x.h + static_cast<int64_t>(column) * x.w);
+  });
 }
 
 // Positions of one sample in a tile.

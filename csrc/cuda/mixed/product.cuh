@@ -238,19 +238,6 @@ struct OuterProduct<M, S, Arithmetic::tensor> {
   }
 };
 
-// Divides dynamic shared memory; the same steps on the host tell how much of it there must be.
-struct SharedMemory {
-  unsigned char* next = nullptr;
-  size_t used = 0;
-
-  template <typename T>
-  __host__ __device__ T* take(int count) {
-    T* const taken = reinterpret_cast<T*>(next + used);
-    used += (count * sizeof(T) + 127) / 128 * 128;
-    return taken;
-  }
-};
-
 // An element of the matrix that a tap multiplies with: row and column are channels of the result and of the source.
 template <typename S>
 __device__ inline wide_t<S> weight_at(const Convolution<S>& conv, int tap, int row, int column) {

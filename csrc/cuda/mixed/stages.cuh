@@ -11,6 +11,7 @@
 #include "input_backward.cuh"
 #include "plan.h"
 #include "terms.cuh"
+#include "units.h"
 
 namespace amended_darts::mixed {
 
@@ -98,7 +99,7 @@ struct Stages {
     for_rows(rows_for<A>(out), [&]<int M>() {
       for_arithmetic([&]<Arithmetic arithmetic>() {
         launch(convolution_kernel<S, M, arithmetic>, dim3(static_cast<unsigned>(of.tiles() * jobs), ceil_div(out, M)),
-               kThreads, ConvolutionShared<S, M, arithmetic>::bytes(table.patch), table);
+               kThreads, shared_bytes<ConvolutionShared<S, M, arithmetic>>(table.patch), table);
       });
     });
   }
@@ -167,53 +168,6 @@ struct Stages {
     launch(y.empty() ? reduce_kernel<S> : combine_kernel<S>, grid, kThreads, 0, table);
   }
 
-  // Units of work of convolution_backward for one convolution.
-  static void add_units(const Convolution<S>& conv, int index, int rows, bool input, bool weights,
-                        std::vector<Unit>& units) {
-    Unit unit;
-    unit.convolution = static_cast<int16_t>(index);
-    unit.end_row = conv.out;
-    if (conv.taps == Taps::depthwise && conv.out <= rows) {
-      unit.input = input, unit.weights = weights;
-      units.push_back(unit);
-      return;
-    }
-    if (conv.taps == Taps::depthwise && input)
-      for (unit.first_column = 0; unit.first_column < conv.in; unit.first_column += rows) {
-        unit.input = true;
-        units.push_back(unit);
-      }
-    unit.input = false;
-    for (int row = 0; row < conv.out; row += rows) {
-      unit.first_row = row, unit.end_row = std::min(row + rows, conv.out);
-      unit.first_column = 0;
-      if (conv.taps != Taps::depthwise && input) {
-        unit.input = true;
-        units.push_back(unit);
-        unit.input = false;
-      }
-      unit.weights = weights;
-      for (unit.tap = 0; weights && unit.tap < conv.num_taps(); ++unit.tap)
-        for (unit.first_column = 0; unit.first_column < conv.in; unit.first_column += rows) units.push_back(unit);
-      unit.weights = false;
-      unit.tap = 0;
-    }
-  }
-
-  static int rows_of(const std::vector<Convolution<S>>& list) {
-    int64_t most = 16;
-    for (const Convolution<S>& conv : list) most = std::max<int64_t>(most, std::max(conv.in, conv.out));
-    return rows_for<A>(most);
-  }
-  static std::vector<Unit> units_of(const std::vector<Convolution<S>>& list, bool input, bool depthwise_input,
-                                    bool weights) {
-    std::vector<Unit> units;
-    for (size_t i = 0; i < list.size(); ++i)
-      add_units(list[i], static_cast<int>(i), rows_of(list), list[i].taps == Taps::depthwise ? depthwise_input : input,
-                weights, units);
-    return units;
-  }
-
   // partial: [splits, size]
   void convolutions_backward(const std::vector<Convolution<S>>& list, const std::vector<Unit>& units, int splits,
                              bool parameters, A* partial, int64_t size) const {
@@ -232,7 +186,7 @@ struct Stages {
       for_rows(rows_of(list), [&]<int M>() {
         for_arithmetic([&]<Arithmetic arithmetic>() {
           launch(convolution_backward_kernel<S, M, arithmetic>, dim3(static_cast<unsigned>(table.count * splits)),
-                 kThreads, ConvolutionBackwardShared<S, M, arithmetic>::bytes(table.patch), table);
+                 kThreads, shared_bytes<ConvolutionBackwardShared<S, M, arithmetic>>(table.patch), table);
         });
       });
     }

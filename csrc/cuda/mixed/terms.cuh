@@ -35,7 +35,7 @@ struct OfState {
 #pragma unroll
     for (int j = 0; j < kSegment; ++j)
       if (j < place.count) {
-        const Pooled<A> pooled = pool(call.x, plane, Window(place.y, place.x + j, call.stride, call.h, call.w));
+        const Pooled<A, int> pooled = pool(call.x, plane, Window(place.y, place.x + j, call.stride, call.h, call.w));
         max[j] = pooled.max;
         average[j] = pooled.average;
       }

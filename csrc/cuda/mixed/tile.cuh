@@ -8,6 +8,7 @@
 
 #include <type_traits>
 
+#include "../../common/norm.h"
 #include "../shared_memory.h"
 #include "call.h"
 
@@ -97,22 +98,11 @@ __device__ inline A sum_of_sample(A value, int samples) {
   return value;
 }
 
-// relu(v), with NaN left as it is.
+// Of a BN: its weight over the deviation.
 template <typename A>
-__device__ inline A relu(A v) {
-  return v <= A(0) ? A(0) : v;
-}
-
-// (v - mean) · scale + bias
-template <typename A>
-struct Affine {
-  A mean = A(0), scale = A(1), bias = A(0);
-  __device__ A operator()(A v) const { return (v - mean) * scale + bias; }
-};
-
-template <typename A>
-__device__ inline A reciprocal_deviation(A var, A eps) {
-  return A(1) / sqrt(var + eps);
+__device__ inline A scale_of(const Norm<A>& norm, int c, A eps) {
+  const A scale = reciprocal_deviation(load(norm.var + c), eps);
+  return norm.weight == nullptr ? scale : scale * load(norm.weight + c);
 }
 
 template <typename A>
@@ -120,10 +110,16 @@ __device__ inline Affine<A> affine_of(const Norm<A>& norm, int c, A eps) {
   Affine<A> affine;
   if (norm.mean == nullptr) return affine;
   affine.mean = load(norm.mean + c);
-  affine.scale = reciprocal_deviation(load(norm.var + c), eps);
-  if (norm.weight != nullptr) affine.scale *= load(norm.weight + c);
+  affine.scale = scale_of(norm, c, eps);
   if (norm.bias != nullptr) affine.bias = load(norm.bias + c);
   return affine;
+}
+
+// From [channels][2]; none where batch statistics take nothing off.
+template <typename A>
+__device__ inline Correction<A> correction_of(const A* corrections, int c) {
+  if (corrections == nullptr) return {};
+  return {load(corrections + 2 * c), load(corrections + 2 * c + 1)};
 }
 
 template <typename A>
