@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,13 +18,33 @@ from amended_darts.memory import saved_bytes
 
 from ..threads import one_thread  # noqa: F401
 
-CASES = (Case("s2", 3, 4, 6, 8), Case("nasbench201", 3, 4, 5, 8), Case("s2", 3, 3, 2, 128))
+SPACE = {
+    "name": "tiny",
+    "nodes": 2,
+    "candidates": {
+        "normal": ["skip_connect", "max_pool_3x3", "sep_conv_3x3"],
+        "reduction": ["none", "skip_connect", "avg_pool_3x3", "dil_conv_5x5"],
+    },
+    "edges": [{"node": 2, "input": 0}, {"node": 2, "input": 1}, {"node": 3, "input": 1}, {"node": 3, "input": 2}],
+    "cells": 3,
+    "channels": 4,
+    "reductions": [[1, 3]],
+}
 PREDICTED = [variant for variant in VARIANTS if variant != "compile"]
-PAIRS = [*((CASES[0], variant) for variant in PREDICTED), (CASES[1], "fused"), (CASES[2], "fused, kept")]
+SIZES = [*((variant, 6, 8) for variant in PREDICTED), ("fused, kept", 2, 128)]
 
 
-@pytest.mark.parametrize(("case", "variant"), PAIRS, ids=str)
-def test_real_steps_take_what_was_predicted(case: Case, variant: str) -> None:
+@pytest.fixture
+def tiny(tmp_path: Path) -> Case:
+    """A network of a few edges."""
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(SPACE))
+    return Case(str(path), 3, 4, 6, 8)
+
+
+@pytest.mark.parametrize(("variant", "batch", "size"), SIZES)
+def test_real_steps_take_what_was_predicted(tiny: Case, variant: str, batch: int, size: int) -> None:
+    case = replace(tiny, batch=batch, size=size)
     steps = Steps(case, variant)
     steps.settle()
     prediction = predict(case, variant)
@@ -35,8 +57,14 @@ def test_real_steps_take_what_was_predicted(case: Case, variant: str) -> None:
         assert prediction.peak(step, case.batch) == pytest.approx(real, rel=0.01)
 
 
-def test_gpu_kernels_take_their_workspace_for_the_length_of_a_call() -> None:
-    case = CASES[0]
+def test_residual_blocks_between_stages_are_predicted() -> None:
+    case = Case("nasbench201", 3, 4, 5, 8)
+    steps = Steps(case, "fused")
+    assert predict(case, "fused").saved.at(case.batch) == saved_bytes(steps.network, *steps.arguments())
+
+
+def test_gpu_kernels_take_their_workspace_for_the_length_of_a_call(tiny: Case) -> None:
+    case = tiny
     cpu, cuda = predict(case, "fused"), predict(case, "fused", "cuda")
     assert cpu.saved == cuda.saved
     assert cuda.kernels.held(case.batch) == 0
@@ -61,11 +89,12 @@ def test_bytes_that_the_batch_divides_are_per_image() -> None:
     assert bytes_of(10_008) == Bytes(10_008, 0)
 
 
-def test_cases_that_do_not_exist_are_refused() -> None:
+def test_cases_that_do_not_exist_are_refused(tiny: Case) -> None:
+    case = Case("nasbench201", 3, 4, 5, 8)
     with pytest.raises(InputError, match="nasbench201"):
-        predict(replace(CASES[1], size=224), "fused")
+        predict(replace(case, size=224), "fused")
     with pytest.raises(InputError, match="--cells"):
-        predict(replace(CASES[1], cells=1), "eager")
+        predict(replace(case, cells=1), "eager")
     with pytest.raises(ValueError, match="variant must be one of"):
-        Steps(CASES[0], "other")
+        Steps(tiny, "other")
     assert torch.is_grad_enabled()
