@@ -59,6 +59,8 @@ def test_replays_give_the_bits_of_the_steps(gpu: str) -> None:
 
 
 def test_a_replay_waits_for_nothing(gpu: str) -> None:
+    if gpu == "cpu":
+        pytest.skip("nothing waits there")
     steps = make_steps(gpu)
     graphs = graphs_of(steps, gpu, 1)
     run(steps, graphs, gpu, [2] * 3)
@@ -96,6 +98,8 @@ def test_a_search_resumes_to_the_same_bits(gpu: str, tmp_path: Path, monkeypatch
 
 
 def test_reading_back_is_refused(gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if gpu == "cpu":
+        pytest.skip("tests/search/test_graphs.py has it")
     accuracy = search_steps.accuracy
     monkeypatch.setattr(search_steps, "accuracy", lambda *given: accuracy(*given) * (accuracy(*given).item() >= 0))
     steps = make_steps(gpu)
