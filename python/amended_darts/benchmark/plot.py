@@ -56,12 +56,15 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _peaks(results: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """GB by case and variant; where only some cases are measured the picture has the others."""
-    rows = [row for row in results["rows"] if row["predicted"] and row["predicted"]["peak"]]
-    rows = [row for row in rows if row["measured"] is None] or rows
+    """GB by case and variant; of a network with several sizes of batches the first."""
+    batches: dict[tuple[Any, ...], int] = {}
     cases: dict[str, dict[str, float]] = {}
-    for row in rows:
+    for row in results["rows"]:
         case = row["case"]
+        network = (case["space"], case["cells"], case["channels"], case["size"])
+        known = row["predicted"] is not None and row["predicted"]["peak"] is not None
+        if not known or batches.setdefault(network, case["batch"]) != case["batch"]:
+            continue
         name = f"{case['space']} {case['cells']} x {case['channels']}\n{case['size']} px, batch {case['batch']}"
         cases.setdefault(name, {})[row["variant"]] = row["predicted"]["peak"]["cuda"]["alpha"] / 1e9
     return cases

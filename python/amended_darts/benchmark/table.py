@@ -71,6 +71,25 @@ def largest(results: dict[str, Any]) -> Lines:
     return lines
 
 
+def card(results: dict[str, Any]) -> Lines:
+    """The higher peak of both steps with the CUDA kernels in GB, and the smallest budget that holds it."""
+    present = {row["variant"] for row in results["rows"]}
+    variants = [variant for variant in COMPARED if variant in present]
+    lines = [["case", *variants]]
+    for case, rows in _cases(results).items():
+        cells = []
+        for variant in variants:
+            peaks = _find(rows.get(variant), "predicted", "peak", "cuda")
+            if peaks is None:
+                cells.append("–")
+                continue
+            needs = max(peaks.values()) / 1e9
+            enough = next((budget for budget in results["budgets"] if float(budget) >= needs), "none")
+            cells.append(f"{needs:.2f} ({enough})")
+        lines.append([case, *cells])
+    return lines
+
+
 def measured(results: dict[str, Any]) -> Lines:
     """What was measured, how far the prediction is from it, and times beside each other."""
     head = ["case", "variant", "saved"]
@@ -100,6 +119,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], Lines]]] = {
     "saved": ("Saved for backward in a weight step, GiB; last, eager's in units of fused's", saved),
     "weight": ("Peak of a weight step, everything included, GiB", lambda results: peak(results, "weight")),
     "alpha": ("Peak of an amended α step, everything included, GiB", lambda results: peak(results, "alpha")),
+    "card": ("What both steps need on a GPU, GB, and the smallest card that has it", card),
     "largest": ("Largest batch with which both steps fit a card: " + " / ".join(COMPARED), largest),
     "measured": (
         "Measured, and how far the prediction is from it; times in seconds and in units of fused's, and the load then",
