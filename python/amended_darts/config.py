@@ -24,9 +24,9 @@ from amended_darts.settings import (
     WeightOptions,
 )
 
-RHO = 2.0
-"""Size of the amended term where nothing is said: with 1, searches still drifted towards skip connections
-(docs/results.md)."""
+RHO, EVERY = 2.0, 4
+"""Size of the amended term, and steps of w for one of α, where nothing is said. With ρ = 1 searches still drifted
+towards skip connections, and on the images of one batch most of the term was that batch's noise (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class SearchConfig(
             self,
             **resolve_network(self, space),
             **self._resolved_estimator(),
+            **self._resolved_alpha(),
         )
 
     def _resolved_estimator(self) -> dict[str, Any]:
@@ -102,6 +103,12 @@ class SearchConfig(
         if "eta" in values and values["eta"] is None and values["rho"] is None:
             values["rho"] = RHO
         return values
+
+    def _resolved_alpha(self) -> dict[str, Any]:
+        """How often and how fast α moves."""
+        own = self.estimator == "amended" and self.eta is None
+        every = self.alpha_every or (EVERY if own else 1)
+        return {"alpha_every": every, "alpha_lr": self.alpha_lr or 3e-4 * every**0.5}
 
     def estimator_settings(self) -> dict[str, Any]:
         """The options that belong to the estimator and have a value."""

@@ -32,7 +32,7 @@ def step_batches(state: SearchState) -> Iterator[Iterator[StepBatches]]:
 
 
 def _batches(state: SearchState, step: int) -> Generator[StepBatches]:
-    first, every = state.config.alpha_start_epoch * state.steps_per_epoch, state.config.alpha_every
+    first, every = state.config.alpha_start_epoch * state.steps_per_epoch, state.config.alpha_every or 1
     due = first + -(-max(step - first, 0) // every) * every  # the next step at which α moves
     weight_batches = state.weight_stream.batches(step)
     alpha_batches = state.alpha_stream.batches(due)

@@ -83,7 +83,7 @@ class SearchState(RunState):
         self._saved: int | None = None  # step of the checkpoint on disk
         self.parts = Parts(config.accumulate)
         self.gradient: Gradient = ranks.averaged(self.parts)
-        self.alpha_parts = Parts(config.accumulate * config.alpha_every)
+        self.alpha_parts = Parts(config.accumulate * (config.alpha_every or 1))
         self.alpha_gradient: Gradient = ranks.averaged(self.alpha_parts)
         self.precision = Precision(config.amp, self.device)
 
@@ -120,7 +120,7 @@ class SearchState(RunState):
         )
         self.alpha_optimizer = torch.optim.Adam(
             self.architecture.parameters(),
-            config.alpha_lr,
+            config.alpha_lr or 0.0,
             betas=(config.alpha_beta1, config.alpha_beta2),
             weight_decay=config.alpha_weight_decay,
         )

@@ -25,6 +25,7 @@ def tiny(tmp_path: Path) -> Callable[..., SearchConfig]:
             "epochs": 2,
             "out": str(tmp_path / "run"),
             "alpha_lr": 0.05,
+            "alpha_every": 1,
         }
         return SearchConfig(**{**defaults, **settings})
 

@@ -28,7 +28,7 @@ def without_pictures(monkeypatch):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "run"
-    search(SearchConfig(space="s2", cells=1, channels=2, epochs=1, out=str(out), alpha_lr=0.05))
+    search(SearchConfig(space="s2", cells=1, channels=2, epochs=1, out=str(out), alpha_lr=0.05, alpha_every=1))
     return out
 
 

@@ -35,7 +35,7 @@ def whole(tmp_path_factory):
     """The run that nothing interrupts (its settings: those of the fixture ``tiny``)."""
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("whole") / "run"
-    search(SearchConfig(space="s2", cells=1, channels=2, epochs=2, out=str(out), alpha_lr=0.05))
+    search(SearchConfig(space="s2", cells=1, channels=2, epochs=2, out=str(out), alpha_lr=0.05, alpha_every=1))
     return results(out)
 
 
@@ -134,7 +134,20 @@ def test_metrics_are_cut_back_to_the_checkpoint(tiny, whole):
 
 
 def command_line(out, *more):
-    settings = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "2", "--alpha-lr", "0.05"]
+    settings = [
+        "--space",
+        "s2",
+        "--cells",
+        "1",
+        "--channels",
+        "2",
+        "--epochs",
+        "2",
+        "--alpha-lr",
+        "0.05",
+        "--alpha-every",
+        "1",
+    ]
     return [*COMMAND, "search", *settings, "--out", str(out), *more]
 
 

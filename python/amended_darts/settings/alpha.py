@@ -11,8 +11,13 @@ from amended_darts.options import at_least, not_negative, option, positive, rate
 class AlphaOptions:
     """How the architectural parameters α learn: Adam."""
 
-    alpha_lr: float = option(
-        3e-4, "learning rate of Adam on α", "", "alpha", check=positive("a positive learning rate")
+    alpha_lr: float | None = option(
+        None,
+        "learning rate of Adam on α",
+        "",
+        "alpha",
+        check=positive("a positive learning rate"),
+        unset="0.0003 times the root of --alpha-every",
     )
     alpha_weight_decay: float = option(1e-3, "weight decay (L2) of α", "", "alpha", check=not_negative("0 or more"))
     alpha_beta1: float = option(0.5, "Adam's decay rate of the mean gradient of α", "", "alpha", check=rate())
@@ -24,11 +29,12 @@ class AlphaOptions:
         "alpha",
         check=not_negative("a number of epochs, 0 or more"),
     )
-    alpha_every: int = option(
-        1,
+    alpha_every: int | None = option(
+        None,
         "steps of w for one step of α, whose gradient is that of the images of all of them together, batch by batch: "
         "as much computing and memory as with 1, and less noise",
         "steps",
         "alpha",
         check=at_least(1, "step"),
+        unset="4 for amended without --eta, else 1",
     )
