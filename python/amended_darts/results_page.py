@@ -6,11 +6,12 @@ A page holds places for tables::
     (replaced as a whole)
     <!-- end -->
 
-``memory/saved`` is the table ``saved`` of ``results/memory.json`` beside the page, written by the module that
-``WRITERS`` names for ``memory``: its ``markdown(results, name)``. One command fills them all in, another checks them::
+``memory/saved`` is the table ``saved`` of ``results/memory.json`` beside the page (in ``docs`` for README.md), written
+by the module that ``WRITERS`` names for ``memory``: its ``markdown(results, name)``. One command fills them all in,
+another checks them::
 
-    python -m amended_darts.results_page docs/results.md
-    python -m amended_darts.results_page --check docs/results.md
+    python -m amended_darts.results_page README.md docs/results.md
+    python -m amended_darts.results_page --check README.md docs/results.md
 """
 
 from __future__ import annotations
@@ -63,16 +64,18 @@ def fill(text: str, table: Callable[[str], str]) -> str:
 
 
 def tables_beside(page: Path) -> Callable[[str], str]:
-    """``table`` for ``fill``: from the files of results beside a page.
+    """``table`` for ``fill``: from the files of results beside a page, or in the folder docs beside it.
 
     The function that is returned raises InputError: a name that no file or module stands for.
     """
+    beside, docs = page.parent / "results", page.parent / "docs" / "results"
+    folder = docs if docs.is_dir() else beside
 
     def table(name: str) -> str:
         source, _, which = name.partition("/")
         if source not in WRITERS:
             raise InputError(f"{page}: expected tables of {', '.join(WRITERS) or 'nothing'}, got '{name}'")
-        results = read_json(page.parent / "results" / f"{source}.json", "results")
+        results = read_json(folder / f"{source}.json", "results")
         markdown: Callable[..., str] = importlib.import_module(WRITERS[source]).markdown
         return markdown(results, which)
 
@@ -93,23 +96,26 @@ def filled(page: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fills in a page, or with ``--check`` says whether it is up to date; returns the exit code."""
+    """Fills in pages, or with ``--check`` says whether they are up to date; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m amended_darts.results_page", description="Tables from results.")
-    parser.add_argument("page", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 where the page differs")
+    parser.add_argument("pages", type=Path, nargs="+")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 where a page differs")
     options = parser.parse_args(arguments)
+    code = 0
     try:
-        text = filled(options.page)
-        if options.page.read_text(encoding="utf-8") == text:
-            return 0
-        if options.check:
-            print(f"{options.page}: its tables differ from its results; fill them in without --check", file=sys.stderr)
-            return 1
-        write_text(options.page, text)
+        for page in options.pages:
+            text = filled(page)
+            if page.read_text(encoding="utf-8") == text:
+                continue
+            if options.check:
+                print(f"{page}: its tables differ from its results; fill them in without --check", file=sys.stderr)
+                code = 1
+            else:
+                write_text(page, text)
     except InputError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of docs/results.md are those of the committed results; places for tables are filled in and checked."""
+"""Tables of README.md and docs/results.md are those of the committed results; places are filled in and checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from amended_darts import results_page
 from amended_darts.errors import InputError
 
-PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+ROOT = Path(__file__).parents[2]
 TEXT = "before\n<!-- table: study/one -->\nold\n<!-- end -->\nbetween\n<!-- table: study/two -->\n<!-- end -->\nafter\n"
 
 
@@ -64,6 +64,6 @@ def test_places_that_cannot_be_filled_are_named(page: Path, text: str, message: 
     assert page.read_text() == text
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason="no page of results yet")
-def test_the_page_has_the_tables_of_the_committed_results() -> None:
-    assert PAGE.read_text() == results_page.filled(PAGE)
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_pages_have_the_tables_of_the_committed_results(page: str) -> None:
+    assert (ROOT / page).read_text() == results_page.filled(ROOT / page)

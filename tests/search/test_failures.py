@@ -22,7 +22,7 @@ from PIL import Image
 from .processes import COMMAND, ENVIRONMENT
 from .soak import results, same, stamp
 
-TINY = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "2", "--alpha-lr", "0.05"]
+TINY = ["--space", "s2", "--cells", "1", "--channels", "2", "--epochs", "2", "--alpha-lr", "0.05", "--alpha-every", "1"]
 
 
 @pytest.fixture(autouse=True)

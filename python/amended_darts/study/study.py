@@ -42,7 +42,7 @@ def run_study(config: StudyConfig, say: Callable[[str], None] = lambda line: Non
         judge(config, runs, say)
     results = gather(config, runs, failures)
     out = folder(config)
-    write_text(out / "study.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_text(out / "study.json", json.dumps(results, separators=(",", ":"), allow_nan=False) + "\n")
     write_text(out / "study.md", tables(results))
     draw(results, out / "study.png")
     return results
