@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,18 +33,33 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
     take_launches()
 
 
-def described(launch: Launch, owned: list[Tensor]) -> tuple[Any, ...]:
+def own_memory() -> list[tuple[int, int]]:
+    """Where this process has memory of no file: its heap, which may lie low, and what was mapped besides."""
+    found = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, rights, _, _, inode, *path = line.split(maxsplit=5)
+        if "w" in rights and inode == "0" and path in ([], ["[heap]"]):
+            begin, end = (int(part, 16) for part in span.split("-"))
+            found.append((begin, end))
+    return found
+
+
+def inside(ranges: list[tuple[int, int]], value: int) -> bool:
+    """Whether an address lies in one of the ranges, which are in order."""
+    at = bisect_right(ranges, (value, 1 << 64)) - 1
+    return at >= 0 and value < ranges[at][1]
+
+
+def described(launch: Launch, owned: list[Tensor], memory: list[tuple[int, int]]) -> tuple[Any, ...]:
     """The launch with its arguments: all of a perturbation kernel's, whose numbers come from Python, None in place of
     addresses of a step's own memory; of a mixed operation's tables, which have padding, where which of the search's
     tensors stands."""
     ranges = sorted((t.data_ptr(), t.data_ptr() + t.nbytes) for t in owned if t.nbytes > 0)
-    begins = [begin for begin, _ in ranges]
 
     def word(value: int) -> Any:
-        at = bisect_right(begins, value) - 1
-        if at >= 0 and value < ranges[at][1]:
+        if inside(ranges, value):
             return "owned", value
-        return None if 0x5000_0000_0000 <= value < 0x8000_0000_0000 else value  # where this process has its memory
+        return None if inside(memory, value) else value
 
     words = struct.unpack(f"<{len(launch.arguments) // 8}Q", launch.arguments[: len(launch.arguments) // 8 * 8])
     values = list(map(word, words))
@@ -65,7 +81,8 @@ def launched(steps: Steps) -> list[tuple[Any, ...]]:
     take_launches()
     both(steps)
     owned = [*steps.owned(), *(tensor for batch in BATCHES for tensor in batch)]
-    return [described(launch, owned) for launch in take_launches()]
+    memory = own_memory()
+    return [described(launch, owned, memory) for launch in take_launches()]
 
 
 def test_launches_and_their_arguments_stay(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
