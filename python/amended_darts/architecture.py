@@ -64,6 +64,21 @@ class Architecture(nn.Module):
         return float(torch.cat([rows[self.rows(group)] for group, rows in enumerate(entropies)]).mean())
 
     @torch.no_grad()
+    def by_operator(self, values: Iterable[Tensor]) -> dict[str, float]:
+        """Mean of something for every operator, over the edges that count and offer it.
+
+        Args:
+            values: shaped as α, one tensor for each group.
+        """
+        found: dict[str, list[float]] = {}
+        groups = self.space.groups(self.cells)
+        for index, rows in enumerate(values):
+            for row in self.rows(index):
+                for name, value in zip(groups[index].candidates[row], rows[row].tolist(), strict=False):
+                    found.setdefault(name, []).append(value)
+        return {name: sum(each) / len(each) for name, each in found.items()}
+
+    @torch.no_grad()
     def genotype(self, alphas: Iterable[Tensor] | None = None) -> Genotype:
         """The architecture that the softmax rule reads off the current α, or off ``alphas``."""
         return derive(self.space, self.cells, [weights.tolist() for weights in self.weights(alphas)], self.topology)

@@ -15,7 +15,7 @@ from amended_darts.data import heldout_batches
 from amended_darts.derived import one_hot_weights
 from amended_darts.search_state import SearchState
 from amended_darts.spaces import SPACES
-from amended_darts.study.subnetworks import SubNetworks, inherited_accuracy, operator_weights, sample_genotype
+from amended_darts.study.subnetworks import SubNetworks, inherited_accuracy, sample_genotype
 
 TINY = SearchConfig(
     space="nasbench201",
@@ -56,7 +56,8 @@ def test_shorter_rows_never_draw_what_they_do_not_offer() -> None:
 
 
 def test_mean_weights_are_taken_over_the_edges_that_offer_an_operator() -> None:
-    found = operator_weights(Architecture(SPACES["robust-s2"]))
+    architecture = Architecture(SPACES["robust-s2"])
+    found = architecture.by_operator(architecture.weights())
     assert found == pytest.approx({"skip_connect": 0.5, "sep_conv_3x3": 0.5}, abs=0.01)
 
 

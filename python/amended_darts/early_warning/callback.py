@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from amended_darts import randomness
@@ -47,17 +46,9 @@ class EarlyWarning(Callback):
                 return
 
 
-@torch.no_grad()
 def skip_share(architecture: Architecture) -> float | None:
     """Mean softmax weight of skip_connect over all edges that offer it; None where none does."""
-    groups = architecture.space.groups(architecture.cells)
-    found = [
-        float(weights[row, groups[index].candidates[row].index(SKIP)])
-        for index, weights in enumerate(architecture.weights())
-        for row in architecture.rows(index)
-        if SKIP in groups[index].candidates[row]
-    ]
-    return sum(found) / len(found) if found else None
+    return architecture.by_operator(architecture.weights()).get(SKIP)
 
 
 def skips(architecture: Architecture, genotype: Genotype) -> dict[str, int]:

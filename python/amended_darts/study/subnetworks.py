@@ -48,7 +48,7 @@ class SubNetworks(Callback):
         self.last_samples = last_samples
 
     def on_measure(self, state: SearchState, metrics: dict[str, Any]) -> None:
-        metrics["operator_weights"] = operator_weights(state.architecture)
+        metrics["operator_weights"] = state.architecture.by_operator(state.architecture.weights())
         epoch = state.epoch + 1
         last = epoch == state.config.epochs
         if not last and epoch % self.every:
@@ -61,18 +61,6 @@ class SubNetworks(Callback):
                 for _ in range(self.last_samples if last else self.samples)
             ]
             metrics["sampled_accuracy"], metrics["sampled_deviation"] = mean(drawn), pstdev(drawn)
-
-
-@torch.no_grad()
-def operator_weights(architecture: Architecture) -> dict[str, float]:
-    """Mean softmax weight of every operator over the edges that offer it."""
-    found: dict[str, list[float]] = {}
-    groups = architecture.space.groups(architecture.cells)
-    for index, weights in enumerate(architecture.weights()):
-        for row in architecture.rows(index):
-            for name, weight in zip(groups[index].candidates[row], weights[row].tolist(), strict=False):
-                found.setdefault(name, []).append(weight)
-    return {name: mean(values) for name, values in found.items()}
 
 
 @torch.no_grad()

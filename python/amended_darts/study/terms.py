@@ -10,6 +10,7 @@ from torch import Tensor
 from amended_darts import randomness
 from amended_darts.architecture import Architecture
 from amended_darts.callbacks import Callback
+from amended_darts.fidelity.problems import flat
 from amended_darts.hypergradient import amended, first_order, frozen_buffers
 from amended_darts.search_state import SearchState
 from amended_darts.search_steps import losses
@@ -90,12 +91,8 @@ def _terms(state: SearchState, train: Batch, val: Batch) -> tuple[Tensor, Tensor
         list(network.parameters()),
         list(architecture.parameters()),
     )
-    first, whole = _flat(first_order(*arguments)), _flat(amended(*arguments, eta=1.0))
+    first, whole = flat(first_order(*arguments)).cpu(), flat(amended(*arguments, eta=1.0)).cpu()
     return first, whole - first
-
-
-def _flat(parts: list[Tensor]) -> Tensor:
-    return torch.cat([part.double().flatten().cpu() for part in parts])
 
 
 def _agreement(terms: Tensor) -> float:
@@ -111,13 +108,6 @@ def push(architecture: Architecture, term: Tensor) -> dict[str, float]:
     Args:
         term: a gradient with respect to all of α, flat.
     """
-    found: dict[str, list[float]] = {}
-    unit, position = -term / term.square().mean().sqrt(), 0
-    groups = architecture.space.groups(architecture.cells)
-    for index, alpha in enumerate(architecture.alphas):
-        rows = unit[position : position + alpha.numel()].view_as(alpha).tolist()
-        position += alpha.numel()
-        for row in architecture.rows(index):
-            for name, value in zip(groups[index].candidates[row], rows[row], strict=False):
-                found.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    unit = -term / term.square().mean().sqrt()
+    parts = unit.split([alpha.numel() for alpha in architecture.alphas])
+    return architecture.by_operator(part.view_as(alpha) for part, alpha in zip(parts, architecture.alphas, strict=True))
