@@ -20,7 +20,7 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from amended_darts.errors import InputError
@@ -39,6 +39,11 @@ WRITERS: dict[str, str] = {
 
 _BEGIN = re.compile(r"<!-- table: (\S+) -->")
 _END = "<!-- end -->"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def fill(text: str, table: Callable[[str], str]) -> str:

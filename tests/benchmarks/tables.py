@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from amended_darts.results_page import markdown_table
+
 Record = dict[str, Any]
 
 
@@ -21,7 +23,7 @@ def weight(results: Record) -> str:
     """Weight steps of a super-network."""
     fused = next(row for row in results["weight_steps"] if row["variant"] == "fused")
     head = ("weight step", "seconds", "times the fused one's", "peak of memory", "times the fused one's")
-    return table(
+    return markdown_table(
         head,
         (
             (
@@ -40,13 +42,13 @@ def alpha(results: Record) -> str:
     """Steps of α on the fused operator, in units of a forward and backward pass."""
     unit = results["alpha_steps"][0]["seconds"]
     rows = ((row["step"], f"{row['seconds']:.2f}", f"{row['seconds'] / unit:.2f}") for row in results["alpha_steps"])
-    return table(("fused", "seconds", "in forwards and backwards"), rows)
+    return markdown_table(("fused", "seconds", "in forwards and backwards"), rows)
 
 
 def images(results: Record) -> str:
     """Images a second of whole epochs."""
     head = ("images", "network", "gradient of α", "fused", "twin", "fused is faster by")
-    return table(
+    return markdown_table(
         head,
         (
             (row["images"], row["network"], row["estimator"], f"{row['fused']:.1f}", f"{row['reference']:.1f}",
@@ -66,7 +68,7 @@ def edges(results: Record, threads: int) -> str:
         mine = [found[variant, shape] for shape in shapes]
         memory = (span(row[key] / row["x bytes"] for row in mine) for key in ("saved bytes", "peak bytes"))
         lines.append((variant, *(f"{1e3 * row['seconds']:.3g} ms" for row in mine), *memory))
-    return table((f"{threads} thread{'s' if threads > 1 else ''}", *shapes, "saved", "peak"), lines)
+    return markdown_table((f"{threads} thread{'s' if threads > 1 else ''}", *shapes, "saved", "peak"), lines)
 
 
 def span(values: Iterable[float]) -> str:
@@ -74,7 +76,3 @@ def span(values: Iterable[float]) -> str:
     found = sorted(values)
     low, high = f"{found[0]:.2g}", f"{found[-1]:.2g}"
     return low if low == high else f"{low}–{high}"
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))

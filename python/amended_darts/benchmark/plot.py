@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import Any
 
 from amended_darts.benchmark.table import COMPARED
+from amended_darts.drawing.png import save_png
 from amended_darts.extras import require
-from amended_darts.files import replacing
 
 COLOURS = {"eager": "#b3493d", "checkpoint": "#d9a441", "fused, kept": "#7fa7c9", "fused": "#22577a"}
 
@@ -49,10 +48,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=len(COMPARED), frameon=False, fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_png(figure, path, 110)
 
 
 def _peaks(results: dict[str, Any]) -> dict[str, dict[str, float]]:

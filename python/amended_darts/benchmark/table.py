@@ -7,6 +7,7 @@ from typing import Any
 
 from amended_darts.benchmark.cases import Case
 from amended_darts.benchmark.names import STEPS, VARIANTS
+from amended_darts.results_page import markdown_table
 
 Row = dict[str, Any]
 Lines = list[list[str]]  # a head, then rows
@@ -35,7 +36,7 @@ def markdown(results: dict[str, Any], name: str) -> str:
     if name == "conditions":
         return _conditions(results)
     head, *rows = TABLES[name][1](results)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+    return markdown_table(head, rows)
 
 
 def _conditions(results: dict[str, Any]) -> str:

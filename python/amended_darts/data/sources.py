@@ -97,9 +97,8 @@ def cifar(config: DataSettings) -> DataSet:
         folder = kind.base_folder
         raise InputError(f"--root: expected the folder that holds {folder} of {config.data}, got {root}") from None
     train, heldout = (
-        MemoryImages(_averaged(torch.from_numpy(part.data).permute(0, 3, 1, 2), config.image_size), labels)
+        MemoryImages(_averaged(torch.from_numpy(part.data), config.image_size), torch.tensor(part.targets))
         for part in parts
-        for labels in [torch.tensor(part.targets)]
     )
     mean, std = {
         "cifar10": ((125.31, 122.95, 113.87), (62.99, 62.09, 66.70)),
@@ -110,13 +109,14 @@ def cifar(config: DataSettings) -> DataSet:
 
 
 def _averaged(pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """CIFAR's images, uint8 [n, 3, 32, 32], with each pixel the mean of a square of theirs.
+    """CIFAR's images, uint8 [n, 32, 32, 3], as [n, 3, size, size], each pixel the mean of a square of theirs.
 
     Raises:
         InputError: squares do not fit.
     """
     if 32 % size:
         raise InputError(f"--image-size: expected 32, 16, 8 or 4 for CIFAR, whose images have 32 pixels, got {size}")
+    pixels = pixels.permute(0, 3, 1, 2)
     if size == 32:
         return pixels.contiguous()
     return torch.nn.functional.avg_pool2d(pixels.float(), 32 // size).round().to(torch.uint8).contiguous()

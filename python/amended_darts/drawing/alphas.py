@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from amended_darts.drawing.layout import state_name
+from amended_darts.drawing.png import save_png
 from amended_darts.extras import require
-from amended_darts.files import replacing
 from amended_darts.genotype import Topology
 from amended_darts.spaces import Group, Space
 
@@ -49,10 +48,7 @@ def draw_alphas(
         image = _heat_map(axes, space, groups[index], names[index], weights[index], top, kept)
     if image is not None:
         figure.colorbar(image, ax=grid, label="softmax weight", fraction=0.03)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_png(figure, path, 130)
 
 
 def _columns(group: Group) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from amended_darts.drawing.png import save_png
 from amended_darts.extras import require
-from amended_darts.files import replacing
 
 SHOWN = ("A v", "amended", "neumann(1)", "two-moment", "cg(5)", "neumann(20)")
 
@@ -29,10 +28,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     _networks(grid[0, 1], results["agreement"])
     _sizes(grid[1, 0], results["sizes"])
     _radii(grid[1, 1], results["differences"])
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_png(figure, path, 120)
 
 
 def _conditions(axes: Any, rows: list[dict[str, Any]]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from amended_darts.drawing.png import save_png
 from amended_darts.extras import require
-from amended_darts.files import replacing
 from amended_darts.study.table import finished, label, rows
 
 Record = dict[str, Any]
@@ -43,10 +42,7 @@ def draw(results: Record, path: Path) -> None:
     accuracies.set_title("super-network, and sub-networks sampled from it (dashed)", fontsize=10)
     accuracies.legend(fontsize=7, loc="center left")
     _judged(judged, results, names)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    save_png(figure, path, 110)
 
 
 def _curve(

@@ -14,7 +14,7 @@ from amended_darts.metrics import FILE, read_lines
 from amended_darts.spaces import SPACES, space_to_json
 from amended_darts.study.config import StudyConfig
 from amended_darts.study.pool import each
-from amended_darts.study.settings import Row
+from amended_darts.study.settings import Row, Setting
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,13 @@ def plan(config: StudyConfig) -> list[Run]:
     runs = []
     for _, seed, name in sorted(order, key=lambda entry: entry[:2]):  # stable: rows in the setting's order
         folder = out / name.replace(", ", "-").replace(" ", "-").replace("/", "-by-").replace("*", "-times-")
-        search = SearchConfig(**_settings(config, rows[name], out))
+        search = SearchConfig(**_settings(config, setting, rows[name], out))
         search = replace(search, seed=seed, out=str(folder / f"seed-{seed}"), resume=True)
         runs.append(Run(name, seed, search, setting.samples_every))
     return runs
 
 
-def _settings(config: StudyConfig, row: Row, out: Path) -> dict[str, Any]:
-    setting, _ = config.resolved()
+def _settings(config: StudyConfig, setting: Setting, row: Row, out: Path) -> dict[str, Any]:
     values = {"data": config.data, "root": config.root, **setting.search}
     if config.epochs is not None:
         values["epochs"] = config.epochs

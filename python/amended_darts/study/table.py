@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from statistics import mean, stdev
 from typing import Any
 
 from amended_darts.errors import InputError
+from amended_darts.results_page import markdown_table
 
 Record = dict[str, Any]
 
@@ -81,7 +82,7 @@ def _rows(results: Record, names: list[str]) -> str:
                 if any(epoch["second_ratio"] for run in runs for epoch in run["series"]) else "–",
             )
         )  # fmt: skip
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _epochs(results: Record) -> str:
@@ -103,7 +104,7 @@ def _epochs(results: Record) -> str:
             columns = zip(*series, strict=True)
             means = [mean(values) if None not in values else None for values in columns]
             lines.append((label(name), what, *("–" if value is None else _short(value) for value in means)))
-    return _table(("search", "mean over seeds", *(f"epoch {epoch}" for epoch in epochs)), lines)
+    return markdown_table(("search", "mean over seeds", *(f"epoch {epoch}" for epoch in epochs)), lines)
 
 
 def _terms(results: Record) -> str:
@@ -123,7 +124,7 @@ def _terms(results: Record) -> str:
                 pushes = [_signed(mean(entry[f"{term}_push"][op] for entry in same)) for op in operators]
                 lines.append((label(name), str(images), term, agreement, cosine, *pushes))
     head = ("search", "images", "term", "agreement of batches", "cosine to the first", *operators)
-    return _table(head, lines) if lines else ""
+    return markdown_table(head, lines) if lines else ""
 
 
 def _cells(results: Record) -> str:
@@ -134,7 +135,7 @@ def _cells(results: Record) -> str:
         for name in names
         for run in finished(results, name)
     ]  # fmt: skip
-    return _table(("search", "seed", "first cell", "from scratch"), lines) if lines else ""
+    return markdown_table(("search", "seed", "first cell", "from scratch"), lines) if lines else ""
 
 
 _WORDS = {
@@ -171,7 +172,3 @@ def _short(value: float) -> str:
 
 def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + _short(value)
-
-
-def _table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines))
