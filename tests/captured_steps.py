@@ -37,13 +37,7 @@ class Steps:
 
     def owned(self) -> Iterator[Tensor]:
         """All that both read and change."""
-        for module in (self.network, self.architecture):
-            yield from module.parameters()
-            yield from module.buffers()
-        for optimizer in (self.weights, self.alphas):
-            for values in optimizer.state.values():
-                yield from (value for value in values.values() if isinstance(value, Tensor))
-        yield self.weights.param_groups[0]["lr"]
+        return capturable.tensors_of((self.network, self.architecture), (self.weights, self.alphas))
 
 
 def make_steps(device: str = "cpu") -> Steps:

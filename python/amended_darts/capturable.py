@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _HOW = ("capturable", "foreach", "fused")  # settings that say how a step is computed, not what
 
@@ -40,6 +41,17 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 def group_settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     """What its steps depend on besides parameters, gradients and state."""
     return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
+def tensors_of(modules: Iterable[nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[Tensor]:
+    """All that steps on these read and change, batches aside."""
+    for module in modules:
+        yield from module.parameters()
+        yield from module.buffers()
+    for optimizer in optimizers:
+        for values in optimizer.state.values():
+            yield from (value for value in values.values() if isinstance(value, Tensor))
+        yield from (group["lr"] for group in optimizer.param_groups if isinstance(group["lr"], Tensor))
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from amended_darts import randomness
 from amended_darts.accumulation import Parts
 from amended_darts.architecture import Architecture
-from amended_darts.capturable import load_optimizer, make_capturable, optimizer_state
+from amended_darts.capturable import load_optimizer, make_capturable, optimizer_state, tensors_of
 from amended_darts.checkpoint import (
     check_same_run,
     earlier_checkpoints,
@@ -144,13 +144,7 @@ class SearchState(RunState):
 
     def tensors(self) -> Iterator[Tensor]:
         """All that the steps read and change, batches aside."""
-        for module in (self.network, self.architecture):
-            yield from module.parameters()
-            yield from module.buffers()
-        for optimizer in (self.weight_optimizer, self.alpha_optimizer):
-            for values in optimizer.state.values():
-                yield from (value for value in values.values() if isinstance(value, Tensor))
-            yield from (group["lr"] for group in optimizer.param_groups if isinstance(group["lr"], Tensor))
+        return tensors_of((self.network, self.architecture), (self.weight_optimizer, self.alpha_optimizer))
 
     def enter_epoch(self) -> None:
         """What changes from epoch to epoch: edges where they are pruned in this one, how often paths are dropped."""
