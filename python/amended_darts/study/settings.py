@@ -54,7 +54,7 @@ def _every(steps: int) -> Changes:
 
 
 _FIRST: Changes = {"estimator": "first_order"}
-_PILOT: Changes = {"alpha_lr": 0.01, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
+_PILOT: Changes = {"alpha_lr": 0.01, "alpha_every": 1, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
 
 _FEWER: Changes = {**_amended(rho=2.0), **_every(4)}
 
