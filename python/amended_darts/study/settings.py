@@ -69,6 +69,7 @@ MAIN: dict[str, Row] = {
     "amended rho=1 every=4": Row({**_amended(rho=1.0), **_every(4)}, seeds=1),
     "amended rho=1 every=16": Row({**_amended(rho=1.0), **_every(16)}, seeds=1),
     "amended rho=2 every=4": Row(_FEWER),
+    "amended rho=4 every=4": Row({**_amended(rho=4.0), **_every(4)}, seeds=2),
     "amended eta=0.001": Row(_amended(eta=0.001), seeds=1),
     "amended eta=0.01": Row(_amended(eta=0.01), seeds=2),
     "amended eta=0.1": Row(_amended(eta=0.1), seeds=1),
@@ -77,22 +78,27 @@ MAIN: dict[str, Row] = {
 """The estimators, the size of the amended term, and how many images a step of α sees."""
 
 
-def _sensitivity(alpha_lr: float, epochs: int) -> dict[str, Row]:
-    """The settings of the search itself that results should not hang on, for first order and amended."""
+def _sensitivity(search: Changes) -> dict[str, Row]:
+    """What results should not hang on: settings of the search itself, and how many images it has (in as many steps)."""
+    epochs, fraction = search["epochs"], search["fraction"]
     rows: dict[str, Row] = {}
-    for name, base in (("first_order", _FIRST), ("amended rho=2", _amended(rho=2.0))):
+    for name in ("first_order", "amended rho=2", "amended rho=2 every=4"):
+        base = MAIN[name].changes
+        alpha_lr = base.get("alpha_lr", search["alpha_lr"])
         changed: dict[str, tuple[Changes, bool]] = {
             "alpha_lr/3": ({"alpha_lr": alpha_lr / 3}, False),
             "alpha_lr*3": ({"alpha_lr": alpha_lr * 3}, False),
             "epochs/2": ({"epochs": epochs // 2}, False),
             "with none": ({}, True),
+            "images*4": ({"fraction": 4 * fraction, "epochs": epochs // 4}, False),
         }
         for what, (changes, none) in changed.items():
-            rows[f"{name}, {what}"] = Row({**base, **changes}, seeds=2, none=none, judged=False)
+            rows[f"{name}, {what}"] = Row({**base, **changes}, seeds=2, none=none, judged=what == "images*4")
     return rows
 
 
 _REDUCED: Changes = {**_PILOT, "image_size": 16, "fraction": 0.064, "heldout_fraction": 0.1}
+_NASBENCH201: Changes = {**_REDUCED, "space": "nasbench201", "cells": 3, "channels": 8, "epochs": 80}
 
 _PLAIN: Changes = {"epochs": 10, "batch_size": 64, "drop_path": 0.0, "auxiliary": 0.0, "cutout": 0}
 _JUDGE: Changes = {**_PLAIN, "image_size": 16, "fraction": 0.2, "heldout_fraction": 0.5}
@@ -112,8 +118,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "nasbench201": Setting(
         "NAS-Bench-201's space, 3 cells x 8 channels, CIFAR-10 at 16x16, 1,600 images for w and 1,600 for alpha",
-        {**_REDUCED, "space": "nasbench201", "cells": 3, "channels": 8, "epochs": 80},
-        {**MAIN, **_sensitivity(0.01, 80)},
+        _NASBENCH201,
+        {**MAIN, **_sensitivity(_NASBENCH201)},
         retrain=_JUDGE,
     ),
     "robust-s2": Setting(

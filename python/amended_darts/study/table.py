@@ -147,6 +147,7 @@ _WORDS = {
     "alpha_lr/3": "α learning rate / 3",
     "alpha_lr*3": "α learning rate × 3",
     "epochs/2": "half the epochs",
+    "images*4": "4 times the images",
 }
 
 
