@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from amended_darts.benchmark.config import MemoryConfig
 from amended_darts.commands.options import add_options, read_options
+from amended_darts.commands.results import show
 
 HELP = "benchmark memory: saved bytes, peaks and largest batches of fused and plain super-networks"
 KINDS = ("memory",)
@@ -26,7 +26,5 @@ def run(options: Any) -> int:
     from amended_darts.benchmark.table import describe
 
     results = run_benchmark(config, say=lambda line: print(f"{line} ...", flush=True))
-    print(describe(results))
-    for name in ("memory.json", "memory.txt", "memory.png"):
-        print(Path(config.out) / name)
+    show(describe(results), config.out, ("memory.json", "memory.txt", "memory.png"))
     return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from amended_darts.commands.options import add_options, read_options
+from amended_darts.commands.results import show
 from amended_darts.fidelity.config import FidelityConfig
 
 HELP = "measure every estimator of the α gradient against the exact one"
@@ -23,7 +23,5 @@ def run(options: Any) -> int:
     from amended_darts.fidelity import describe, run_study
 
     results = run_study(config, say=lambda line: print(f"{line} ...", flush=True))
-    print(describe(results))
-    for name in ("fidelity.json", "fidelity.txt", "fidelity.png"):
-        print(Path(config.out) / name)
+    show(describe(results), config.out, ("fidelity.json", "fidelity.txt", "fidelity.png"))
     return 0

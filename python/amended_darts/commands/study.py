@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amended_darts.commands.options import add_options, read_options
+from amended_darts.commands.results import show
 from amended_darts.study.config import StudyConfig
 
 HELP = "measure how stable searches are: every estimator, several seeds, what they find trained from scratch"
@@ -23,7 +24,5 @@ def run(options: Any) -> int:
     from amended_darts.study import run_study, tables
 
     results = run_study(config, say=lambda line: print(line, flush=True))
-    print(tables(results))
-    for name in ("study.json", "study.md", "study.png"):
-        print(Path(config.out) / config.setting / name)
+    show(tables(results), Path(config.out) / config.setting, ("study.json", "study.md", "study.png"))
     return 0
