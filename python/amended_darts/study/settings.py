@@ -69,7 +69,7 @@ MAIN: dict[str, Row] = {
     "amended rho=1 every=4": Row({**_amended(rho=1.0), **_every(4)}, seeds=1),
     "amended rho=1 every=16": Row({**_amended(rho=1.0), **_every(16)}, seeds=1),
     "amended rho=2 every=4": Row(_FEWER),
-    "amended rho=4 every=4": Row({**_amended(rho=4.0), **_every(4)}, seeds=2),
+    "amended rho=16 every=4": Row({**_amended(rho=16.0), **_every(4)}),
     "amended eta=0.001": Row(_amended(eta=0.001), seeds=1),
     "amended eta=0.01": Row(_amended(eta=0.01), seeds=2),
     "amended eta=0.1": Row(_amended(eta=0.1), seeds=1),
