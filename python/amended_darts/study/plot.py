@@ -15,8 +15,8 @@ Record = dict[str, Any]
 
 
 def draw(results: Record, path: Path) -> None:
-    """Writes a PNG: skip connections, super-network and sampled sub-networks over the epochs; what training from
-    scratch makes of what was found.
+    """Writes a PNG: skip connections, super-network and sampled sub-networks over the epochs, of rows with all seeds;
+    what training from scratch makes of what was found, of rows with fewer seeds in grey.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -27,21 +27,21 @@ def draw(results: Record, path: Path) -> None:
 
     names = [row for row in rows(results) if ", " not in row]
     most = max(len(finished(results, name)) for name in names)
-    figure = Figure(figsize=(14, 4.4), layout="constrained")
+    figure = Figure(figsize=(14, 4.8), layout="constrained")
     skips, accuracies, judged = figure.subplots(1, 3)
-    for number, name in enumerate(names):
-        color, runs = f"C{number}", finished(results, name)
-        style = "-" if len(runs) == most else ":"
-        _curve(skips, runs, lambda epoch: epoch.get("skip_share"), color, style, seeds=len(runs) > 1)
-        if len(runs) == most:
-            _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, "-", label(name))
-            _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, "--")
+    whole = [name for name in names if len(finished(results, name)) == most]
+    colors = {name: f"C{whole.index(name)}" if name in whole else "0.5" for name in names}
+    for name in whole:
+        color, runs = colors[name], finished(results, name)
+        _curve(skips, runs, lambda epoch: epoch.get("skip_share"), color, "-", seeds=len(runs) > 1)
+        _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, "-", label(name))
+        _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, "--")
     skips.set(xlabel="epoch", ylabel="mean softmax weight", ylim=(0, 1))
     skips.set_title("skip connections (thin: seeds)", fontsize=10)
     accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
     accuracies.set_title("super-network, and sub-networks sampled from it (dashed)", fontsize=10)
     accuracies.legend(fontsize=7, loc="center left")
-    _judged(judged, results, names)
+    _judged(judged, results, colors)
     save_png(figure, path, 110)
 
 
@@ -65,16 +65,16 @@ def _curve(
     axes.plot([epoch for epoch, _ in lines[0]], means, style, color=color, linewidth=2, label=name)
 
 
-def _judged(axes: Any, results: Record, names: list[str]) -> None:
+def _judged(axes: Any, results: Record, colors: dict[str, str]) -> None:
     """A dot for every seed, a bar at their mean."""
-    for number, name in enumerate(names):
+    for number, (name, color) in enumerate(colors.items()):
         found = [run["judged"] for run in finished(results, name) if run["judged"] is not None]
-        axes.plot(found, [number] * len(found), "o", color=f"C{number}", alpha=0.7)
+        axes.plot(found, [number] * len(found), "o", color=color, alpha=0.7)
         if found:
-            axes.plot([mean(found)] * 2, [number - 0.35, number + 0.35], color=f"C{number}", linewidth=2)
-    axes.set_yticks(range(len(names)), [label(name) for name in names], fontsize=8)
-    for number, text in enumerate(axes.get_yticklabels()):
-        text.set_color(f"C{number % 10}")
+            axes.plot([mean(found)] * 2, [number - 0.35, number + 0.35], color=color, linewidth=2)
+    axes.set_yticks(range(len(colors)), [label(name) for name in colors], fontsize=8)
+    for text, color in zip(axes.get_yticklabels(), colors.values(), strict=True):
+        text.set_color(color)
     axes.invert_yaxis()
     axes.set(xlabel="held-out accuracy")
     axes.set_title("what was found, trained from scratch", fontsize=10)
