@@ -62,6 +62,14 @@ def test_wrong_options_are_one_sentence(
     assert told.count("\n") == 1
 
 
+def test_the_row_at_random_never_moves_alpha(tmp_path: Path) -> None:
+    results = run_study(StudyConfig(rows="random", seeds=1, epochs=2, judge=False, out=str(tmp_path)))
+    state = torch.load(tmp_path / "digits/random/seed-0/checkpoint.pt", weights_only=True)
+    (alpha,) = (value for name, value in state["architecture"].items() if name.startswith("alphas"))
+    assert 0 < alpha.abs().max() < 0.01  # as it was drawn
+    assert "random, α never moves" in markdown(results, "estimators")
+
+
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyConfig, dict]:
     """A study of two searches of two epochs, judged."""

@@ -63,6 +63,8 @@ def _settings(config: StudyConfig, setting: Setting, row: Row, out: Path) -> dic
     if config.epochs is not None:
         values["epochs"] = config.epochs
     values |= {"recompute": "never", **row.changes}
+    if row.fixed:
+        values["alpha_start_epoch"] = values["epochs"]
     if not row.none:
         values["space"] = _without_none(values["space"], out)
     return values

@@ -16,12 +16,14 @@ class Row:
         changes: to the setting's configuration.
         seeds: how many at most; None for as many as the study is asked for.
         none: with the operator none, where the space has it; all rows but a few go without.
+        fixed: α stays as it was drawn, so that what is found is an architecture drawn at random.
         judged: what it finds is trained from scratch.
     """
 
     changes: Changes
     seeds: int | None = None
     none: bool = False
+    fixed: bool = False
     judged: bool = True
 
 
@@ -53,12 +55,14 @@ def _every(steps: int) -> Changes:
     return {"alpha_every": steps, "alpha_lr": 0.01 * steps**0.5}
 
 
+_RANDOM = Row({"estimator": "first_order"}, fixed=True)
 _FIRST: Changes = {"estimator": "first_order"}
 _PILOT: Changes = {"alpha_lr": 0.01, "alpha_every": 1, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
 
 _FEWER: Changes = {**_amended(rho=2.0), **_every(4)}
 
 MAIN: dict[str, Row] = {
+    "random": _RANDOM,
     "first_order": Row(_FIRST),
     "first_order every=4": Row({**_FIRST, **_every(4)}),
     "unrolled": Row({"estimator": "unrolled"}),
@@ -108,6 +112,7 @@ SETTINGS: dict[str, Setting] = {
         "NAS-Bench-201's space, 3 cells x 4 channels, scikit-learn's digits (8x8)",
         {**_PILOT, "data": "digits", "space": "nasbench201", "cells": 3, "channels": 4, "epochs": 40},
         {
+            "random": _RANDOM,
             "first_order": Row(_FIRST),
             "amended rho=1": Row(_amended(rho=1.0)),
             "amended rho=2": Row(_amended(rho=2.0)),
@@ -127,6 +132,7 @@ SETTINGS: dict[str, Setting] = {
         "1,000 for alpha",
         {**_REDUCED, "space": "robust-s2", "cells": 5, "channels": 8, "epochs": 60, "fraction": 0.04},
         {
+            "random": _RANDOM,
             "first_order": Row(_FIRST),
             "amended rho=2": Row(_amended(rho=2.0)),
             "amended rho=2 every=4": Row(_FEWER),

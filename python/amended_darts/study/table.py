@@ -79,7 +79,7 @@ def _rows(results: Record, names: list[str]) -> str:
                 _spread(epoch["sampled_accuracy"] for epoch in last),
                 _spread(run["judged"] for run in runs if run["judged"] is not None),
                 _spread(mean(epoch["second_ratio"] for epoch in run["series"]) for run in runs)
-                if any(epoch["second_ratio"] for run in runs for epoch in run["series"]) else "–",
+                if any(epoch.get("second_ratio") for run in runs for epoch in run["series"]) else "–",
             )
         )  # fmt: skip
     return markdown_table(head, lines)
@@ -139,6 +139,7 @@ def _cells(results: Record) -> str:
 
 
 _WORDS = {
+    "random": "random, α never moves",
     "first_order": "first order",
     "two_moment": "two-moment",
     "rho=": "ρ = ",
