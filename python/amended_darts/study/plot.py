@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -12,6 +13,8 @@ from amended_darts.extras import require
 from amended_darts.study.table import finished, label, rows
 
 Record = dict[str, Any]
+
+_COLORS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9", "black", "navy", "darkgreen")  # grey is not among them
 
 
 def draw(results: Record, path: Path) -> None:
@@ -30,17 +33,16 @@ def draw(results: Record, path: Path) -> None:
     figure = Figure(figsize=(14, 4.8), layout="constrained")
     skips, accuracies, judged = figure.subplots(1, 3)
     whole = [name for name in names if len(finished(results, name)) == most]
-    colors = {name: f"C{whole.index(name)}" if name in whole else "0.5" for name in names}
+    colors = dict.fromkeys(names, "0.5") | dict(zip(whole, cycle(_COLORS), strict=False))
     for name in whole:
         color, runs = colors[name], finished(results, name)
         _curve(skips, runs, lambda epoch: epoch.get("skip_share"), color, "-", seeds=len(runs) > 1)
-        _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, "-", label(name))
+        _curve(accuracies, runs, lambda epoch: epoch["heldout_accuracy"], color, "-")
         _curve(accuracies, runs, lambda epoch: epoch["sampled_accuracy"], color, "--")
     skips.set(xlabel="epoch", ylabel="mean softmax weight", ylim=(0, 1))
-    skips.set_title("skip connections (thin: seeds)", fontsize=10)
+    skips.set_title("skip connections (thin: seeds; colours as on the right)", fontsize=10)
     accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
     accuracies.set_title("super-network, and sub-networks sampled from it (dashed)", fontsize=10)
-    accuracies.legend(fontsize=7, loc="center left")
     _judged(judged, results, colors)
     save_png(figure, path, 110)
 
@@ -51,7 +53,6 @@ def _curve(
     value: Callable[[Record], float | None],
     color: str,
     style: str,
-    name: str | None = None,
     seeds: bool = False,
 ) -> None:
     """The mean over runs, and with ``seeds`` a thin line for each."""
@@ -62,7 +63,7 @@ def _curve(
     for line in lines if seeds else ():
         axes.plot(*zip(*line, strict=True), style, color=color, linewidth=0.5, alpha=0.6)
     means = [mean(values) for values in zip(*([y for _, y in line] for line in lines), strict=True)]
-    axes.plot([epoch for epoch, _ in lines[0]], means, style, color=color, linewidth=2, label=name)
+    axes.plot([epoch for epoch, _ in lines[0]], means, style, color=color, linewidth=2)
 
 
 def _judged(axes: Any, results: Record, colors: dict[str, str]) -> None:
