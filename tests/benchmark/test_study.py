@@ -37,8 +37,8 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if variant == "checkpoint":
             raise RunError("it failed")
         prediction = _predict(case, variant)
-        peak = {step: 2 * prediction.peak(step, case.batch) for step in ("weight", "alpha")}
-        return {"saved": prediction.saved.at(case.batch), "peak": peak}
+        peak = {step: 2 * prediction.peak(step, case.batch) + 512 for step in ("weight", "alpha")}
+        return {"saved": prediction.saved.at(case.batch), "peak": peak, "kept": 512}
 
     def time(case: Case, variants: list[str], *_: Any) -> dict[str, Any]:
         return {"seconds": {variant: 1.0 + len(variant) for variant in variants}}

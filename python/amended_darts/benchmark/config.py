@@ -29,7 +29,7 @@ class MemoryConfig:
     )
     variants: str | None = option(None, "what to compare, with commas between", unset="all of them")
     budgets: str = option("8,16,24,40,80", "memories to find the largest batch for, with commas between", "GB")
-    quick: bool = option(False, "two tiny networks, in seconds, without compile")
+    quick: bool = option(False, "two tiny networks, in about a minute, without compile")
     measure: bool = option(True, "also measure, where the case is small enough for this machine")
     device: str = option("cpu", "where to measure", choices=("cpu", "cuda"))
     threads: int = option(1, "of the CPU", "threads", check=at_least(1, "thread"))

@@ -26,7 +26,7 @@ from amended_darts.spaces.depth import least_cells
 
 
 def memory(case: Case, variant: str, device: str) -> dict[str, Any]:
-    """``saved`` and ``peak`` by step, bytes."""
+    """Bytes: ``saved``; ``peak`` by step; ``kept``, what is still taken once the network is gone."""
     _load(case, variant)
     before = _begin(device)
     steps = Steps(case, variant)
@@ -38,7 +38,9 @@ def memory(case: Case, variant: str, device: str) -> dict[str, Any]:
         _reset(device)
         steps.run(step)
         peak[step] = _peak(device) - before
-    return {"saved": saved, "peak": peak}
+    del steps
+    torch.ops.amended_darts.release_workspace()
+    return {"saved": saved, "peak": peak, "kept": max(_begin(device) - before, 0)}
 
 
 def seconds(case: Case, variants: list[str], device: str, rounds: int) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def card(results: dict[str, Any]) -> Lines:
 
 
 def measured(results: dict[str, Any]) -> Lines:
-    """What was measured, how far the prediction is from it, and times beside each other."""
-    head = ["case", "variant", "saved"]
+    """What was measured, how far the prediction is from it, what libraries keep aside, and times beside each other."""
+    head = ["case", "variant", "saved", "kept by libraries"]
     for step in STEPS:
         head += [f"{NAMES[step]} step, peak", "predicted"]
     lines = [[*head, "weight step", "load"]]
@@ -101,11 +101,12 @@ def measured(results: dict[str, Any]) -> Lines:
         for variant, row in rows.items():
             if row["measured"] is None:
                 continue
-            cells = [case, variant, amount(row["measured"]["saved"])]
+            kept = row["measured"]["kept"]
+            cells = [case, variant, amount(row["measured"]["saved"]), amount(kept)]
             for step in STEPS:
                 real = row["measured"]["peak"][step]
                 said = _find(row, "predicted", "peak", results["conditions"]["device"], step)
-                cells += [amount(real), "–" if said is None else f"{said / real - 1:+.1%}".replace("-", "−")]
+                cells += [amount(real), "–" if said is None else f"{said / (real - kept) - 1:+.1%}".replace("-", "−")]
             fused = _find(rows.get("fused"), "seconds")
             seconds = row.get("seconds")
             cells.append("–" if seconds is None or fused is None else f"{seconds:.2f} s, {seconds / fused:.1f}")
@@ -123,7 +124,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], Lines]]] = {
     "card": ("What both steps need on a GPU, GB, and the smallest card that has it", card),
     "largest": ("Largest batch with which both steps fit a card: " + " / ".join(COMPARED), largest),
     "measured": (
-        "Measured, and how far the prediction is from it; times in seconds and in units of fused's, and the load then",
+        "Measured, GiB, and how far the prediction is from it without what libraries keep; times in seconds and in units of fused's, and the load then",
         measured,
     ),
 }
