@@ -134,7 +134,6 @@ SETTINGS: dict[str, Setting] = {
         {
             "random": _RANDOM,
             "first_order": Row(_FIRST),
-            "amended rho=2": Row(_amended(rho=2.0)),
             "amended rho=2 every=4": Row(_FEWER),
         },
         samples_every=20,
