@@ -20,9 +20,9 @@ _HEAP = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 def measure_memory(case: Case, variant: str, device: str, threads: int) -> dict[str, Any]:
     """Bytes of one variant, from a fresh process: ``saved``; ``peak`` by step; ``kept``.
 
-    On the CPU the peak of resident memory less what was resident before the network was made, and of that what libraries
-    keep for their own use when the network is gone (the code that oneDNN generates for each shape); on a GPU the peak of
-    what PyTorch's allocator had given out.
+    On the CPU the peak of resident memory less what was resident before the network was made, and of that what
+    libraries keep for their own use when the network is gone (the code that oneDNN generates for each shape); on a GPU
+    the peak of what PyTorch's allocator had given out.
 
     Raises:
         RunError: the process failed; with the last line that it wrote.

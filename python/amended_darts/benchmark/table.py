@@ -124,7 +124,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], Lines]]] = {
     "card": ("What both steps need on a GPU, GB, and the smallest card that has it", card),
     "largest": ("Largest batch with which both steps fit a card: " + " / ".join(COMPARED), largest),
     "measured": (
-        "Measured, GiB, and how far the prediction is from it without what libraries keep; times in seconds and in units of fused's, and the load then",
+        "Measured, GiB, and how far the prediction is from it without what libraries keep; times in seconds and in "
+        "units of fused's, and the load then",
         measured,
     ),
 }

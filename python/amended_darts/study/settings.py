@@ -55,8 +55,8 @@ def _every(steps: int) -> Changes:
     return {"alpha_every": steps, "alpha_lr": 0.01 * steps**0.5}
 
 
-_RANDOM = Row({"estimator": "first_order"}, fixed=True)
 _FIRST: Changes = {"estimator": "first_order"}
+_RANDOM = Row(_FIRST, fixed=True)
 _PILOT: Changes = {"alpha_lr": 0.01, "alpha_every": 1, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
 
 _FEWER: Changes = {**_amended(rho=2.0), **_every(4)}
@@ -88,7 +88,7 @@ def _sensitivity(search: Changes) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for name in ("first_order", "amended rho=2", "amended rho=2 every=4"):
         base = MAIN[name].changes
-        alpha_lr = base.get("alpha_lr", search["alpha_lr"])
+        alpha_lr = {**search, **base}["alpha_lr"]
         changed: dict[str, tuple[Changes, bool]] = {
             "alpha_lr/3": ({"alpha_lr": alpha_lr / 3}, False),
             "alpha_lr*3": ({"alpha_lr": alpha_lr * 3}, False),
