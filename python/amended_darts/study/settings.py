@@ -46,18 +46,20 @@ class Setting:
     retrain: Changes = field(default_factory=dict)
 
 
+_PILOT: Changes = {"alpha_lr": 0.01, "alpha_every": 1, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
+
+
 def _amended(**changes: Any) -> Changes:
     return {"estimator": "amended", **changes}
 
 
 def _every(steps: int) -> Changes:
     """α moves once in so many steps, on the images of all of them; its learning rate fits the lesser noise."""
-    return {"alpha_every": steps, "alpha_lr": 0.01 * steps**0.5}
+    return {"alpha_every": steps, "alpha_lr": _PILOT["alpha_lr"] * steps**0.5}
 
 
 _FIRST: Changes = {"estimator": "first_order"}
 _RANDOM = Row(_FIRST, fixed=True)
-_PILOT: Changes = {"alpha_lr": 0.01, "alpha_every": 1, "alpha_weight_decay": 1e-3, "batch_size": 64, "compare": False}
 
 _FEWER: Changes = {**_amended(rho=2.0), **_every(4)}
 
